@@ -1,0 +1,119 @@
+"""Every error this product raises, as one tree, and the one table that maps it to Triton status codes.
+
+    ModerationError
+    ├── InputError            the caller's bytes, tensors or parameters            INVALID_ARG
+    ├── DeadlineError         the request's own time is used up                    UNAVAILABLE
+    ├── OverloadError         no capacity now, try again later                     UNAVAILABLE
+    ├── StageError            a composing model failed                             INTERNAL
+    └── ConfigError           a file or setting of the operator                    INTERNAL
+        ├── PolicyError       a policy file (all its faults at once)
+        ├── ModelBuildError   a model cannot be built or verified
+        └── LaunchError       the server cannot be started on this machine
+
+Messages follow one style: what was wrong, the value seen, the limit or the allowed values, and the remedy.
+They never carry image bytes, recognised text, tokens or the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+Scalar = int | float | str
+
+
+class ModerationError(Exception):
+    """Base of the tree.
+
+    Args:
+        message: one sentence for the person who has to act on it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def code(self) -> str:
+        """Triton status code name, from the one table below."""
+        return triton_code(self)
+
+    def as_item(self) -> dict[str, Scalar | None]:
+        """The error object of one item in a batch: code, message, limit, value."""
+        return {"code": self.code, "message": self.message, "limit": None, "value": None}
+
+
+class InputError(ModerationError):
+    """The caller sent something that is refused.
+
+    Args:
+        message: names the fault, the value and what is allowed.
+        reason: short slug in snake_case; the label of the `bad input` metric, so the set stays small.
+        limit: the limit that was broken, if there is one.
+        value: the value that broke it.
+    """
+
+    def __init__(self, message: str, *, reason: str, limit: Scalar | None = None, value: Scalar | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.limit = limit
+        self.value = value
+
+    def as_item(self) -> dict[str, Scalar | None]:
+        """As the base class, with the limit and the value filled in."""
+        return {"code": self.code, "message": self.message, "limit": self.limit, "value": self.value}
+
+
+class DeadlineError(ModerationError):
+    """The request's deadline passed before its answer was ready."""
+
+
+class OverloadError(ModerationError):
+    """There is no capacity for this request now."""
+
+
+class StageError(ModerationError):
+    """A composing model did not answer."""
+
+
+class ConfigError(ModerationError):
+    """A file or a setting of the operator is wrong."""
+
+
+class PolicyError(ConfigError):
+    """A policy file is refused; `faults` holds every fault found, not only the first.
+
+    Args:
+        message: the summary and all faults, one per line.
+        faults: one line each: path, value, what is allowed.
+    """
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class ModelBuildError(ConfigError):
+    """A model artefact cannot be fetched, built or verified."""
+
+
+class LaunchError(ConfigError):
+    """tritonserver cannot be started on this machine."""
+
+
+# The most specific class wins. Names are those of TRITONSERVER_Error_Code; UNKNOWN is never used.
+_CODES: Final[dict[type[ModerationError], str]] = {
+    InputError: "INVALID_ARG",
+    DeadlineError: "UNAVAILABLE",
+    OverloadError: "UNAVAILABLE",
+    StageError: "INTERNAL",
+    ConfigError: "INTERNAL",
+    ModerationError: "INTERNAL",
+}
+
+
+def triton_code(error: BaseException) -> str:
+    """Name of the Triton status code for an exception; `INTERNAL` for anything that is not ours."""
+    for kind in type(error).__mro__:
+        if kind in _CODES:
+            return _CODES[kind]
+    return "INTERNAL"
