@@ -1,0 +1,1 @@
+"""Starts the real tritonserver on this machine, watches over it and stops it gracefully."""

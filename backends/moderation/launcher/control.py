@@ -1,0 +1,89 @@
+"""Triton's HTTP control interface: readiness, the repository index, load and unload. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, cast
+
+from moderation.errors import LaunchError
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """One line of the repository index."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class Control:
+    """One server's control interface.
+
+    Args:
+        url: `http://host:port`.
+        timeout_s: for one call; loading a model may take that long.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 120.0) -> None:
+        self.url = url.rstrip("/")
+        self.timeout_s = timeout_s
+
+    def call(self, path: str, body: dict[str, Any] | None = None, *, timeout_s: float | None = None) -> Any:
+        """GET without a body, POST with one; the JSON of the answer, or None when it is empty.
+
+        Raises:
+            LaunchError: the server refused, with its own sentence, or cannot be reached.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data)  # noqa: S310 - http(s) of our own server
+        try:
+            with urllib.request.urlopen(request, timeout=timeout_s or self.timeout_s) as answer:  # noqa: S310
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            try:
+                sentence = json.loads(text)["error"]
+            except (ValueError, KeyError, TypeError):
+                sentence = f"HTTP {error.code}"
+            raise LaunchError(f"{path} was refused: {sentence}") from None
+        except (urllib.error.URLError, OSError) as error:
+            raise LaunchError(f"no answer from {self.url}: {getattr(error, 'reason', error)}") from None
+        return json.loads(text) if text else None
+
+    def ready(self, model: str | None = None) -> bool:
+        """Whether the server, or one of its models, says that it is ready."""
+        path = f"/v2/models/{model}/ready" if model else "/v2/health/ready"
+        try:
+            self.call(path, timeout_s=5)
+        except LaunchError:
+            return False
+        return True
+
+    def index(self) -> list[ModelState]:
+        """Every model version of the repository with its state."""
+        rows = cast("list[dict[str, str]]", self.call("/v2/repository/index", {}) or [])
+        return [
+            ModelState(r["name"], r.get("version", ""), r.get("state", "UNAVAILABLE"), r.get("reason", ""))
+            for r in rows
+        ]
+
+    def load(self, model: str) -> None:
+        """Load a model, or load what changed in it."""
+        self.call(f"/v2/repository/models/{model}/load", {})
+
+    def unload(self, model: str) -> None:
+        """Unload a model once its requests are done."""
+        self.call(f"/v2/repository/models/{model}/unload", {})
+
+    def reload(self, model: str) -> None:
+        """Load fresh instances of a model and then drop the old ones, even when no file of it changed.
+
+        Triton ignores a load without a change; sending the current configuration along counts as one.
+        """
+        config = self.call(f"/v2/models/{model}/config")
+        self.call(f"/v2/repository/models/{model}/load", {"parameters": {"config": json.dumps(config)}})

@@ -1,0 +1,205 @@
+"""The tritonserver process: started, watched while models load, healed while it serves, stopped gracefully."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from moderation.errors import LaunchError
+from moderation.launcher.control import Control
+
+STUB: Final = "triton_python_backend_stub"
+POLL_S: Final = 0.25
+"""How often the supervisor looks at the stub processes; bounds the time to notice a death."""
+_LOADED: Final = re.compile(r"successfully loaded '([^']+)'")
+_FAILED: Final = re.compile(r"failed to load '([^']+)' version \d+: (.*)")
+
+
+class Server:
+    """One tritonserver process and its log.
+
+    Args:
+        argv: from `build_argv`.
+        environment: from `build_environment`.
+        log: file that gets everything the server says.
+        control: its HTTP interface.
+        on_event: called with (model, "loaded" | "failed", detail) while models load.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        control: Control,
+        on_event: Callable[[str, str, str], None] = lambda _model, _state, _detail: None,
+    ) -> None:
+        self.control = control
+        self.log = log
+        self._on_event = on_event
+        # a session of its own: Ctrl-C in the terminal reaches the launcher only, which then drains the server
+        self._process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+            list(argv),
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of tritonserver."""
+        return self._process.pid
+
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process.poll() is None
+
+    def _read_log(self) -> None:
+        stream = self._process.stdout
+        if stream is None:
+            return
+        with self.log.open("ab", buffering=0) as file:
+            for line in stream:
+                file.write(line)
+                text = line.decode(errors="replace")
+                if found := _LOADED.search(text):
+                    self._on_event(found[1], "loaded", "")
+                elif found := _FAILED.search(text):
+                    self._on_event(found[1], "failed", found[2].strip())
+
+    def wait_ready(self, model: str, timeout_s: float) -> None:
+        """Block until `model` answers that it is ready.
+
+        Raises:
+            LaunchError: the process ended or time is up; with the last lines of the log.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.control.ready(model):
+            if not self.running():
+                self._reader.join(2)
+                raise LaunchError(
+                    f"tritonserver ended with code {self._process.returncode} while starting{self.tail()}"
+                )
+            if time.monotonic() > deadline or self._gave_up(model):
+                raise LaunchError(f"{model} is not ready after {timeout_s:.0f} s{self.tail()}")
+            time.sleep(0.1)
+
+    def _gave_up(self, model: str) -> bool:
+        """Whether every model has been tried and this one failed."""
+        try:
+            states = {s.state for s in self.control.index() if s.name == model}
+        except LaunchError:
+            return False
+        return states == {"UNAVAILABLE"}
+
+    def tail(self, lines: int = 12) -> str:
+        """The last lines of the log that speak of trouble, ready to be appended to a message."""
+        if not self.log.is_file():
+            return ""
+        text = self.log.read_text(errors="replace").splitlines()
+        trouble = [line for line in text if line[:1] in "EW" or "rror" in line][-lines:]
+        return "".join(f"\n    {line}" for line in [f"log: {self.log}", *(trouble or text[-lines:])])
+
+    def stubs(self) -> dict[int, str]:
+        """Living Python stub processes: pid → model name."""
+        found: dict[int, str] = {}
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.pid).children():
+                with contextlib.suppress(psutil.Error):
+                    if child.status() != psutil.STATUS_ZOMBIE and (model := _stub_model(child.cmdline())):
+                        found[child.pid] = model
+        return found
+
+    def stop(self, grace_s: float) -> int:
+        """SIGTERM, wait for requests in flight, SIGKILL what is left.
+
+        Returns:
+            The server's exit code.
+        """
+        children: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(self.pid).children(recursive=True)
+        if self.running():
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        self._reader.join(2)
+        return self._process.returncode or 0
+
+
+def _stub_model(cmdline: Sequence[str]) -> str | None:
+    """Model name of a stub, from its command line (`<model>_<device>_<n>`, python_backend src/stub_launcher.cc)."""
+    if not cmdline or STUB not in cmdline[0]:
+        return None
+    for argument in cmdline[1:]:
+        if found := re.fullmatch(r"(.+?)_\d+_\d+", argument):
+            return found[1]
+    return None
+
+
+class Supervisor:
+    """Brings dead Python stubs back: Triton never restarts one, and answers every request to it with an error.
+
+    Args:
+        server: the process to watch.
+        on_heal: called with (model, seconds from noticing to serving again).
+    """
+
+    def __init__(self, server: Server, on_heal: Callable[[str, float], None]) -> None:
+        self._server = server
+        self._on_heal = on_heal
+        self._known = server.stubs()
+
+    def check(self) -> None:
+        """Look once; reload every model that lost a stub it should have.
+
+        A stub that ended because its model was unloaded or replaced is not missed: the model is then not ready, or
+        has as many stubs as before.
+        """
+        alive = self._server.stubs()
+        lost = {self._known[pid] for pid in self._known.keys() - alive.keys()}
+        for model in sorted(lost):
+            before, now = _count(self._known, model), _count(alive, model)
+            if now < before and self._server.control.ready(model):
+                started = time.monotonic()
+                with contextlib.suppress(LaunchError):
+                    self._server.control.reload(model)
+                    self._on_heal(model, time.monotonic() - started)
+        if lost:
+            alive = self._server.stubs()
+        self._known = alive
+
+
+def _count(stubs: Mapping[int, str], model: str) -> int:
+    return sum(1 for name in stubs.values() if name == model)
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, for the time of the block."""
+    stop = threading.Event()
+    handlers = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

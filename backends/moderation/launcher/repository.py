@@ -1,0 +1,108 @@
+"""Assembles what tritonserver is pointed at: a backend directory and a served model repository.
+
+Triton refuses a symlinked library as escaping its folder but accepts a symlinked folder, so libraries are copied and
+everything else is linked. A network's version folder joins the data of the tree with the built artefacts of the store.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from moderation.errors import LaunchError
+from moderation.launcher.install import ServerInstall
+
+BACKENDS: Final = Path(__file__).resolve().parents[2]
+"""`backends/` of a checkout or an image; the installed wheel has the library only."""
+
+
+def stage_backends(install: ServerInstall, target: Path, backends: Path = BACKENDS) -> Path:
+    """Make the backend directory: `python/` copied from the server, our thin backends linked beside it.
+
+    Returns:
+        `target`.
+
+    Raises:
+        LaunchError: the thin backends are not there.
+    """
+    ours = sorted(folder.parent for folder in backends.glob("moderation_*/model.py"))
+    if not ours:
+        raise LaunchError(
+            f"no backends in {backends}: expected moderation_*/model.py. Run from a checkout or give --backends"
+        )
+    python = target / "python"
+    python.mkdir(parents=True)
+    for source in (install.python_backend / "libtriton_python.so", install.stub):
+        shutil.copy2(source, python / source.name)
+    shutil.copy2(install.python_backend / "triton_python_backend_utils.py", python)
+    for folder in ours:
+        (target / folder.name).symlink_to(folder, target_is_directory=True)
+    for folder in sorted(install.other_backends.iterdir()) if install.other_backends else ():
+        if folder.name != "python" and folder.is_dir() and not (target / folder.name).exists():
+            (target / folder.name).symlink_to(folder, target_is_directory=True)
+    return target
+
+
+def model_names(repository: Path) -> list[str]:
+    """Names of the models of a repository.
+
+    Raises:
+        LaunchError: there is none.
+    """
+    names = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+    if not names:
+        raise LaunchError(f"no model in {repository}: expected <model>/config.pbtxt. Give --repository")
+    return names
+
+
+def profiles(repository: Path) -> list[str]:
+    """Profile names that at least one model has; `default` is every model's config.pbtxt."""
+    return sorted({"default"} | {path.stem for path in repository.glob("*/configs/*.pbtxt")})
+
+
+def check_profile(repository: Path, profile: str) -> None:
+    """Refuse a profile that no model has: Triton itself would fall back silently.
+
+    Raises:
+        LaunchError: naming the profiles that exist.
+    """
+    known = profiles(repository)
+    if profile not in known:
+        raise LaunchError(f"no model has the profile `{profile}`; allowed: {', '.join(known)}")
+
+
+def assemble_repository(repository: Path, target: Path, artefacts: dict[tuple[str, str], Path]) -> Path:
+    """Make the repository that is served.
+
+    Args:
+        repository: the tree's `model_repository`.
+        target: folder to fill.
+        artefacts: built files of each network version, by (model, version). A network version without an entry is
+            left out, so that a model that is not built is missing rather than broken.
+
+    Returns:
+        `target`.
+    """
+    target.mkdir(parents=True)
+    networks = {model for model, _ in artefacts}
+    for name in model_names(repository):
+        source = repository / name
+        if not list(source.glob("*/model.yaml")):
+            (target / name).symlink_to(source, target_is_directory=True)  # new version folders appear at once
+        elif name in networks:
+            _network(source, target / name, {v: path for (m, v), path in artefacts.items() if m == name})
+    return target
+
+
+def _network(source: Path, target: Path, versions: dict[str, Path]) -> None:
+    target.mkdir()
+    (target / "config.pbtxt").symlink_to(source / "config.pbtxt")
+    if (source / "configs").is_dir():
+        (target / "configs").symlink_to(source / "configs", target_is_directory=True)
+    for version, built in versions.items():
+        folder = target / version
+        folder.mkdir()
+        for file in (*(source / version).iterdir(), *built.iterdir()):
+            if not (folder / file.name).exists():
+                (folder / file.name).symlink_to(file)
