@@ -1,0 +1,1 @@
+"""What every thin backend shares. Only `adapter` imports Triton's Python module."""

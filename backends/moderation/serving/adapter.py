@@ -1,0 +1,123 @@
+"""The library's only door to Triton's Python module: parameters, tensors, errors and BLS calls.
+
+`triton_python_backend_utils` exists only inside a stub process, so nothing outside the backends imports this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import triton_python_backend_utils as pb
+
+from moderation.errors import InputError, ModerationError, StageError, triton_code
+
+Array = npt.NDArray[Any]
+
+
+def parameters(args: Mapping[str, str]) -> dict[str, str]:
+    """The `parameters` of a model's configuration, as text."""
+    config = json.loads(args["model_config"])
+    return {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+
+
+def request_parameters(request: Any) -> dict[str, Any]:
+    """The caller's parameters and forwarded headers of one request."""
+    text = request.parameters()
+    return dict(json.loads(text)) if text else {}
+
+
+def array(request: Any, name: str) -> Array | None:
+    """An input as numpy, or None when the caller left an optional one out."""
+    tensor = pb.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy()
+
+
+def required(request: Any, name: str) -> Array:
+    """An input that must be there.
+
+    Raises:
+        InputError: it is not.
+    """
+    found = array(request, name)
+    if found is None:
+        raise InputError(f"input {name} is missing", reason="missing_input")
+    return found
+
+
+def strings(values: Sequence[str | bytes]) -> npt.NDArray[np.object_]:
+    """Text as a BYTES array of shape [len(values)]."""
+    out = np.empty(len(values), dtype=np.object_)
+    out[:] = [v.encode() if isinstance(v, str) else v for v in values]
+    return out
+
+
+def response(outputs: Mapping[str, Array]) -> Any:
+    """An answer."""
+    return pb.InferenceResponse(output_tensors=[pb.Tensor(name, np.ascontiguousarray(v)) for name, v in outputs.items()])
+
+
+def error_response(error: Exception, model: str) -> Any:
+    """An error with the status code of the one table; the text of unexpected errors stays in the server's log."""
+    if isinstance(error, ModerationError):
+        message = error.message
+    else:
+        pb.Logger.log_error(f"{model}: unexpected {type(error).__name__} at {_where(error)}")
+        message = f"{model}: unexpected {type(error).__name__}"
+    return pb.InferenceResponse(error=pb.TritonError(message, getattr(pb.TritonError, triton_code(error))))
+
+
+def _where(error: Exception) -> str:
+    """File and line of the deepest frame: enough to find the fault, and no caller's data."""
+    trace = error.__traceback__
+    place = "unknown place"
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def log_info(message: str) -> None:
+    """One line in the server's log."""
+    pb.Logger.log_info(message)
+
+
+async def call(
+    model: str,
+    inputs: Mapping[str, Array],
+    outputs: Sequence[str],
+    *,
+    version: int = -1,
+    parameters: Mapping[str, str] | None = None,
+    request_id: str = "",
+    trace: Any = None,
+) -> dict[str, Array]:
+    """One BLS call.
+
+    Raises:
+        InputError: the model refused its input.
+        StageError: anything else; the message names the model and Triton's sentence.
+    """
+    extra: dict[str, Any] = {} if trace is None else {"trace": trace}
+    request = pb.InferenceRequest(
+        model_name=model,
+        model_version=version,
+        requested_output_names=list(outputs),
+        inputs=[pb.Tensor(name, np.ascontiguousarray(value)) for name, value in inputs.items()],
+        request_id=request_id,
+        parameters=dict(parameters or {}),
+        **extra,
+    )
+    try:
+        answer = await request.async_exec()
+    except pb.TritonModelException as error:
+        raise StageError(f"{model} did not answer: {error}") from None
+    if answer.has_error():
+        failure = answer.error()
+        if failure.code() == pb.TritonError.INVALID_ARG:
+            raise InputError(failure.message(), reason="refused_by_stage")
+        raise StageError(f"{model} failed: {failure.message()}")
+    return {name: pb.get_output_tensor_by_name(answer, name).as_numpy() for name in outputs}

@@ -1,0 +1,63 @@
+"""ocr-engine: pixels to lines of text, by BLS calls to text-detector and text-recognizer."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb
+from moderation import contract
+from moderation.ocr.ctc import load_characters
+from moderation.ocr.read import Line, OcrConfig, read
+from moderation.serving import adapter
+from moderation.serving.executor import use_wide_executor
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        self.name = args["model_name"]
+        self.config = OcrConfig.from_parameters(adapter.parameters(args))
+        recognizer = Path(pb.get_model_dir()).parents[1] / contract.TEXT_RECOGNIZER
+        self.characters = load_characters(newest_version(recognizer) / "characters.txt")
+
+    async def execute(self, requests: list[Any]) -> list[Any]:
+        """All requests at once: their crops meet in the recogniser's dynamic batcher."""
+        use_wide_executor()
+        return list(await asyncio.gather(*(self._answer(request) for request in requests)))
+
+    async def _answer(self, request: Any) -> Any:
+        try:
+            trace = request.trace()
+
+            async def detect(batch: Any) -> Any:
+                found = await adapter.call(contract.TEXT_DETECTOR, {"PIXELS": batch}, ["PROBABILITY"], trace=trace)
+                return found["PROBABILITY"]
+
+            async def recognise(batch: Any) -> Any:
+                found = await adapter.call(
+                    contract.TEXT_RECOGNIZER, {"PIXELS": batch}, ["INDICES", "SCORES"], trace=trace
+                )
+                return found["INDICES"], found["SCORES"]
+
+            pixels = adapter.required(request, "PIXELS")
+            return adapter.response(
+                as_tensors(await read(pixels, detect, recognise, self.config, self.characters))
+            )
+        except Exception as error:
+            return adapter.error_response(error, self.name)
+
+
+def as_tensors(lines: list[Line]) -> dict[str, Any]:
+    """TEXT [n], SCORE [n], QUAD [n, 4, 2]."""
+    return {
+        "TEXT": adapter.strings([line.text for line in lines]),
+        "SCORE": np.array([line.score for line in lines], np.float32),
+        "QUAD": np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2),
+    }
+
+
+def newest_version(model: Path) -> Path:
+    """The version folder that Triton serves when a request names none."""
+    return max((p for p in model.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
