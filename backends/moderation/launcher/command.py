@@ -31,7 +31,7 @@ class ServeOptions:
 
 
 def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[str]) -> list[str]:
-    """Argument list for tritonserver; flags this launcher does not know go through unchanged, last, so that they win."""
+    """Argument list for tritonserver; flags this launcher does not know go through unchanged, last, so they win."""
     argv = [
         str(install.binary),
         f"--model-repository={options.repository}",
