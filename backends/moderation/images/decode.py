@@ -143,7 +143,9 @@ def _fast_jpeg(data: bytes, max_side: int) -> Pixels | None:
     if colours not in ("YCbCr", "Gray", "RGB"):
         return None  # CMYK and YCCK need Pillow's handling of Adobe's inversion
     small_width, small_height = _reduced((width, height), max_side)
-    bound = {} if (small_width, small_height) == (width, height) else {"min_width": small_width, "min_height": small_height}
+    bound = (
+        {} if (small_width, small_height) == (width, height) else {"min_width": small_width, "min_height": small_height}
+    )
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False, **bound)
     except ValueError as error:

@@ -1,0 +1,83 @@
+"""Encoded bytes to everything the pipeline needs of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from moderation.images.decode import decode
+from moderation.images.hashing import pdq, sha256
+from moderation.images.limits import Limits
+from moderation.images.views import View
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """Limits and views, from a model's parameters."""
+
+    limits: Limits = Limits()
+    safety: View = View(320, 320, letterbox=True)
+    classifier: View = View(224, 224, letterbox=False)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> PreprocessConfig:
+        """Read `Limits` by their names, `safety_view` and `classifier_view`.
+
+        Raises:
+            ConfigError: a value is not in its form or range.
+        """
+        default = cls()
+        views = {
+            name: View.parse(f"{name}_view", parameters[f"{name}_view"]) if f"{name}_view" in parameters else view
+            for name, view in (("safety", default.safety), ("classifier", default.classifier))
+        }
+        return cls(Limits.from_parameters(parameters), **views)
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """The preprocessor's answer.
+
+    Attributes:
+        safety: [frames, 320, 320, 3] UINT8 RGB.
+        classifier: [frames, 224, 224, 3] UINT8 RGB.
+        text: [frames, h, w, 3] UINT8 RGB, longer side at most `Limits.max_side`.
+        info: facts for RESULT and for mapping boxes back: sha256, pdq, pdq_quality, format, bytes, width, height,
+            frames, frames_examined, frame_indexes.
+    """
+
+    safety: npt.NDArray[np.uint8]
+    classifier: npt.NDArray[np.uint8]
+    text: npt.NDArray[np.uint8]
+    info: dict[str, Any]
+
+
+def preprocess(data: bytes, config: PreprocessConfig) -> Preprocessed:
+    """Check, decode, hash and fit one encoded image.
+
+    Raises:
+        InputError: the image is refused; `reason` is the slug of why.
+    """
+    decoded = decode(data, config.limits)
+    digest, quality = pdq(decoded.frames[0])
+    return Preprocessed(
+        np.stack([config.safety.apply(frame) for frame in decoded.frames]),
+        np.stack([config.classifier.apply(frame) for frame in decoded.frames]),
+        np.stack(decoded.frames),
+        {
+            "sha256": sha256(data),
+            "pdq": digest,
+            "pdq_quality": quality,
+            "format": decoded.format,
+            "bytes": len(data),
+            "width": decoded.width,
+            "height": decoded.height,
+            "frames": decoded.frame_count,
+            "frames_examined": len(decoded.frames),
+            "frame_indexes": decoded.indexes,
+        },
+    )
