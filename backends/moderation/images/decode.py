@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from moderation.errors import InputError
 from moderation.images.formats import PILLOW_FORMATS, is_jpeg, unsupported
@@ -66,27 +66,26 @@ def decode(data: bytes, limits: Limits) -> Decoded:
         InputError: the file is empty, too large, of an unknown format, broken or truncated; `reason` says which.
     """
     limits.check_bytes(len(data))
-    with _refusals(data):
-        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-            name = _format_name(image.format)
-            orientation = _orientation(image)
-            turned = orientation >= 5
-            limits.check_size(*image.size)
-            width, height = image.size[::-1] if turned else image.size
-            if is_jpeg(data) and (frame := _fast_jpeg(data, limits.max_side)) is not None:
-                frame = _upright(frame, orientation)
-                return Decoded([frame], [0], name, width, height, 1)
-            count = 1 if is_jpeg(data) else int(getattr(image, "n_frames", 1))
-            indexes = sample_frames(count, limits.examined_frames)
-            limits.check_frames(count, indexes[-1], *image.size)
-            frames = []
-            for index in indexes:
-                if count > 1:
-                    image.seek(index)
-                    limits.check_size(*image.size)  # pages of a TIFF differ in size
-                elif name == "JPEG":
-                    image.draft("RGB", _reduced(image.size, limits.max_side))
-                frames.append(_upright(_reduce(_to_rgb(image), limits.max_side), orientation))
+    with _refusals(data), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+        name = _format_name(image.format)
+        orientation = _orientation(image)
+        turned = orientation >= 5
+        limits.check_size(*image.size)
+        width, height = image.size[::-1] if turned else image.size
+        if is_jpeg(data) and (frame := _fast_jpeg(data, limits.max_side)) is not None:
+            frame = _upright(frame, orientation)
+            return Decoded([frame], [0], name, width, height, 1)
+        count = 1 if is_jpeg(data) else int(getattr(image, "n_frames", 1))
+        indexes = sample_frames(count, limits.examined_frames)
+        limits.check_frames(count, indexes[-1], *image.size)
+        frames = []
+        for index in indexes:
+            if count > 1:
+                image.seek(index)
+                limits.check_size(*image.size)  # pages of a TIFF differ in size
+            elif name == "JPEG":
+                image.draft("RGB", _reduced(image.size, limits.max_side))
+            frames.append(_upright(_reduce(_to_rgb(image), limits.max_side), orientation))
     first = frames[0].shape
     frames = [f if f.shape == first else cv2.resize(f, (first[1], first[0])).astype(np.uint8) for f in frames]
     return Decoded(frames, indexes, name, width, height, count)
@@ -110,7 +109,7 @@ def _refusals(data: bytes) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise unsupported(data) from None
     except MemoryError:
         raise InputError("decoding the image needs more memory than there is", reason="out_of_memory") from None
@@ -138,7 +137,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _fast_jpeg(data: bytes, max_side: int) -> Pixels | None:
-    """libjpeg-turbo with DCT scaling to the smallest size that still covers `max_side`; None for other colour spaces."""
+    """libjpeg-turbo, DCT-scaled to the smallest size that covers `max_side`; None for other colour spaces."""
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     if colours not in ("YCbCr", "Gray", "RGB"):
         return None  # CMYK and YCCK need Pillow's handling of Adobe's inversion
@@ -170,7 +169,7 @@ def _reduce(pixels: Pixels, max_side: int) -> Pixels:
     target = _reduced((width, height), max_side)
     if target == (width, height):
         return pixels
-    return cv2.resize(pixels, target, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return np.asarray(cv2.resize(pixels, target, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _to_rgb(image: Image.Image) -> Pixels:

@@ -30,7 +30,7 @@ class Limits:
     examined_frames: int = 4
     max_side: int = 2000
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # noqa: D105 - the class says what is allowed
         for field in fields(self):
             if getattr(self, field.name) < 1:
                 raise ConfigError(f"parameter {field.name} is {getattr(self, field.name)}; it must be 1 or more")

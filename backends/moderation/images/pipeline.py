@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from moderation.images.views import View
 class PreprocessConfig:
     """Limits and views, from a model's parameters."""
 
-    limits: Limits = Limits()
-    safety: View = View(320, 320, letterbox=True)
-    classifier: View = View(224, 224, letterbox=False)
+    limits: Limits = field(default_factory=Limits)
+    safety: View = field(default_factory=lambda: View(320, 320, letterbox=True))
+    classifier: View = field(default_factory=lambda: View(224, 224, letterbox=False))
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> PreprocessConfig:

@@ -1,0 +1,57 @@
+"""What one version of the entry model calls: its `pipeline.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from moderation import contract
+from moderation.errors import ConfigError
+
+FILE: Final = "pipeline.yaml"
+STAGES: Final = (
+    contract.PREPROCESSOR,
+    contract.CLASSIFIER,
+    contract.SAFETY,
+    contract.OCR,
+    contract.DECISION_LOGIC,
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """Version of each composing model, so that RESULT can name who answered."""
+
+    versions: Mapping[str, int]
+
+    @classmethod
+    def load(cls, folder: Path) -> Release:
+        """Read `pipeline.yaml` of a version folder of the entry model.
+
+        Raises:
+            ConfigError: with every fault of the file.
+        """
+        path = folder / FILE
+        try:
+            document = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from None
+        stages = document.get("stages") if isinstance(document, dict) else None
+        if not isinstance(stages, dict):
+            raise ConfigError(f"{path}: `stages` must map each of {', '.join(STAGES)} to {{version: number}}")
+        faults = [f"unknown stage `{name}`" for name in stages if name not in STAGES]
+        versions: dict[str, int] = {}
+        for name in STAGES:
+            entry = stages.get(name)
+            version = entry.get("version") if isinstance(entry, dict) else None
+            if isinstance(version, int) and not isinstance(version, bool) and version > 0:
+                versions[name] = version
+            else:
+                faults.append(f"stages.{name}.version is {version!r}; a version folder's number is expected")
+        if faults:
+            raise ConfigError(f"{path}: " + "; ".join(faults))
+        return cls(versions)
