@@ -29,18 +29,8 @@ A shorter one must be the whole run, otherwise `c l a s s` would contain a three
 # Look-alikes as drawn in common fonts (a subset of Unicode TR39 confusables), before case folding because Greek
 # capitals and small letters resemble different Latin ones.
 _LOOKALIKES: Final = str.maketrans(
-    "АВЕКМНОРСТУХІЈЅԚԜҺԀ"
-    "авекмнорстухіјѕԛԝһԁ"
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ"
-    "αβεικνορτυχηγω"
-    "ıłøđɡɑſ"
-    "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
-    "abekmhopctyxijsqwhd"
-    "abekmhopctyxijsqwhd"
-    "abezhikmnoptyx"
-    "abeikvoptuxnyw"
-    "ilodgas"
-    "abcdefghijklmnoprstuvwyz",
+    "АВЕКМНОРСТУХІЈЅԚԜҺԀавекмнорстухіјѕԛԝһԁΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβεικνορτυχηγωıłøđɡɑſᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+    "abekmhopctyxijsqwhdabekmhopctyxijsqwhdabezhikmnoptyxabeikvoptuxnywilodgasabcdefghijklmnoprstuvwyz",
 )
 # Letters drawn in boxes and discs that NFKC leaves alone: regional indicators, negative circled, negative squared.
 _BOXED: Final = {
