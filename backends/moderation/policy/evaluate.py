@@ -198,5 +198,6 @@ def _order(reason: Reason) -> tuple[Any, ...]:
         reason["rule"],
         reason["triggered_by"],
         -evidence.get("score", 0.0),
+        evidence.get("frame") or 0,
         json.dumps(evidence, sort_keys=True),
     )

@@ -43,7 +43,7 @@ _END_MARKS: Final = "!|"
 _SIGNS: Final = frozenset("@$€!|")
 _APOSTROPHES: Final = "'’‘ʼ`´"
 _FILLERS: Final = "\u115f\u1160\u3164\uffa0\u034f\u180b\u180c\u180d\u180e"
-_DROPPED: Final = {ord(c): None for c in _APOSTROPHES + _FILLERS} | {c: None for c in range(0xFE00, 0xFE10)}
+_DROPPED: Final = {ord(c): None for c in _APOSTROPHES + _FILLERS} | dict.fromkeys(range(0xFE00, 0xFE10))
 # Scripts that are written without spaces: every character is a boundary.
 _UNSPACED: Final = (
     (0x0E00, 0x0EFF),  # Thai, Lao
