@@ -57,17 +57,22 @@ def strings(values: Sequence[str | bytes]) -> npt.NDArray[np.object_]:
 
 def response(outputs: Mapping[str, Array]) -> Any:
     """An answer."""
-    return pb.InferenceResponse(output_tensors=[pb.Tensor(name, np.ascontiguousarray(v)) for name, v in outputs.items()])
+    return pb.InferenceResponse(
+        output_tensors=[pb.Tensor(name, np.ascontiguousarray(v)) for name, v in outputs.items()]
+    )
+
+
+def report(error: Exception, model: str) -> str:
+    """The sentence for the caller; where an unexpected error came from stays in the server's log."""
+    if isinstance(error, ModerationError):
+        return error.message
+    pb.Logger.log_error(f"{model}: unexpected {type(error).__name__} at {_where(error)}")
+    return f"{model}: unexpected {type(error).__name__}"
 
 
 def error_response(error: Exception, model: str) -> Any:
-    """An error with the status code of the one table; the text of unexpected errors stays in the server's log."""
-    if isinstance(error, ModerationError):
-        message = error.message
-    else:
-        pb.Logger.log_error(f"{model}: unexpected {type(error).__name__} at {_where(error)}")
-        message = f"{model}: unexpected {type(error).__name__}"
-    return pb.InferenceResponse(error=pb.TritonError(message, getattr(pb.TritonError, triton_code(error))))
+    """An error with the status code of the one table."""
+    return pb.InferenceResponse(error=pb.TritonError(report(error, model), getattr(pb.TritonError, triton_code(error))))
 
 
 def _where(error: Exception) -> str:
@@ -121,3 +126,30 @@ async def call(
             raise InputError(failure.message(), reason="refused_by_stage")
         raise StageError(f"{model} failed: {failure.message()}")
     return {name: pb.get_output_tensor_by_name(answer, name).as_numpy() for name in outputs}
+
+
+class Caller:
+    """BLS calls on behalf of one request: same trace, same id, stops when the caller has gone."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._trace = request.trace()
+        self._id = request.request_id()
+
+    def cancelled(self) -> bool:
+        """Whether the client cancelled the request (gRPC only)."""
+        return bool(self._request.is_cancelled())
+
+    async def __call__(
+        self, model: str, version: int, inputs: Mapping[str, Array], outputs: Sequence[str], inline_faults: bool
+    ) -> dict[str, Array]:
+        """See `call`."""
+        return await call(
+            model,
+            inputs,
+            outputs,
+            version=version,
+            parameters={"faults": "inline"} if inline_faults else None,
+            request_id=self._id,
+            trace=self._trace,
+        )

@@ -1,0 +1,234 @@
+"""One item through every stage: preprocess, then the branches at once, then the policy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from moderation import contract
+from moderation.errors import DeadlineError, InputError, StageError
+from moderation.pipeline.items import Item
+from moderation.pipeline.release import Release
+from moderation.safety.decode import decode as decode_safety
+
+Array = npt.NDArray[Any]
+
+STAGE_KEYS: Final = {
+    contract.PREPROCESSOR: "preprocess",
+    contract.CLASSIFIER: "classifier",
+    contract.SAFETY: "safety",
+    contract.OCR: "ocr",
+    contract.DECISION_LOGIC: "policy",
+}
+"""Names of the stages in `timings_ms` and in the metrics."""
+
+
+class Call(Protocol):
+    """Calls one version of one model; raises InputError or StageError."""
+
+    def __call__(
+        self, model: str, version: int, inputs: Mapping[str, Array], outputs: Sequence[str], inline_faults: bool
+    ) -> Awaitable[dict[str, Array]]:
+        """Outputs by name."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Label names of the networks, in the order of their classes; empty where the model is not there."""
+
+    safety: Sequence[str] = ()
+    classifier: Sequence[str] = ()
+
+
+@dataclass
+class Run:
+    """One item on its way: what is known, what is not, and how long it took.
+
+    Attributes:
+        deadline: `time.monotonic()` after which the caller no longer waits.
+        cancelled: whether the caller has gone.
+    """
+
+    call: Call
+    release: Release
+    labels: Labels
+    deadline: float
+    cancelled: Callable[[], bool]
+    timings: dict[str, float] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    async def stage(
+        self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str], *, inline_faults: bool = False
+    ) -> dict[str, Array]:
+        """Call a stage, unless time is up.
+
+        Raises:
+            DeadlineError: before the call.
+        """
+        if time.monotonic() > self.deadline:
+            raise DeadlineError(f"the deadline passed before {model}; raise `deadline_ms` or send less at once")
+        if self.cancelled():
+            raise DeadlineError(f"the caller cancelled before {model}")
+        started = time.perf_counter()
+        try:
+            return await self.call(model, self.release.versions[model], inputs, outputs, inline_faults)
+        finally:
+            key = STAGE_KEYS[model]
+            self.timings[key] = self.timings.get(key, 0.0) + (time.perf_counter() - started) * 1e3
+
+    def source(self, model: str) -> str:
+        """`model:version`, as evidence names it."""
+        return f"{model}:{self.release.versions[model]}"
+
+
+async def moderate(item: Item, run: Run) -> dict[str, Any]:
+    """RESULT of one item, without `request_id`.
+
+    Raises:
+        InputError: the image or the profile is refused.
+        StageError: the preprocessor did not answer.
+        DeadlineError: time was up or the caller gone.
+    """
+    started = time.perf_counter()
+    views = await run.stage(
+        contract.PREPROCESSOR,
+        {"IMAGE": _text(item.image).reshape(1)},
+        ["SAFETY_PIXELS", "CLASSIFIER_PIXELS", "TEXT_PIXELS", "INFO"],
+        inline_faults=True,
+    )
+    info = json.loads(views["INFO"].reshape(-1)[0])
+    if "fault" in info:
+        fault = info["fault"]
+        raise InputError(fault["message"], reason=fault["reason"], limit=fault["limit"], value=fault["value"])
+    content_type, labels, text = await asyncio.gather(
+        _known(run, contract.CLASSIFIER, _classify(run, views["CLASSIFIER_PIXELS"])),
+        _known(run, contract.SAFETY, _detect(run, views["SAFETY_PIXELS"], info)),
+        _known(run, contract.OCR, _read(run, views["TEXT_PIXELS"], info)),
+    )
+    indexes = info.pop("frame_indexes")
+    for finding in (*(labels or ()), *(text or ())):
+        finding["frame"] = indexes[finding["frame"]]
+    signals = {
+        "profile": item.profile,
+        "labels": labels or [],
+        "content_type": content_type,
+        "text": text or [],
+        "caption": item.caption,
+        "codes": [],
+        "image": info,
+        "subject": {},
+        "unknown": sorted(run.unknown),
+    }
+    verdict = await _decide(run, signals)
+    run.timings["total"] = (time.perf_counter() - started) * 1e3
+    policy = verdict["policy"]
+    return {
+        "decision": verdict["decision"],
+        "severity": verdict["severity"],
+        "reasons": verdict["reasons"],
+        "labels": signals["labels"],
+        "content_type": content_type,
+        "text": signals["text"],
+        "matches": verdict["matches"],
+        "image": info,
+        "versions": {
+            **{m: str(v) for m, v in run.release.versions.items() if m not in run.unknown},
+            "policy": f"{policy['version']}@{policy['profile']}",
+        },
+        "unknown": sorted(run.unknown),
+        "timings_ms": {k: round(v, 2) for k, v in run.timings.items()},
+    }
+
+
+async def _known(run: Run, model: str, work: Awaitable[Any]) -> Any:
+    """A branch's answer, or None and the model's name among the unknown."""
+    try:
+        return await work
+    except (StageError, InputError):
+        # a stage that refuses the preprocessor's own pixels is as sick as one that fails
+        run.unknown.append(model)
+        return None
+
+
+async def _classify(run: Run, pixels: Array) -> dict[str, Any]:
+    """The content type; an animation is what most of its frames are."""
+    found = await run.stage(contract.CLASSIFIER, {"PIXELS": pixels}, ["PROBABILITIES"])
+    mean = found["PROBABILITIES"].mean(axis=0)
+    if not np.isfinite(mean).all() or len(mean) != len(run.labels.classifier):
+        raise StageError(f"{contract.CLASSIFIER} gave {len(mean)} values that are no probabilities of its labels")
+    best = int(mean.argmax())
+    return {
+        "name": run.labels.classifier[best],
+        "score": round(float(mean[best]), 4),
+        "source": run.source(contract.CLASSIFIER),
+    }
+
+
+async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = await run.stage(contract.SAFETY, {"PIXELS": pixels}, ["CANDIDATES"])
+    source = run.source(contract.SAFETY)
+    return [
+        {**label, "source": source, "frame": frame}
+        for frame, candidates in enumerate(found["CANDIDATES"])
+        for label in decode_safety(candidates, run.labels.safety, info["width"], info["height"])
+    ]
+
+
+async def _read(run: Run, frames: Array, info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Text of every examined frame; a line that stands still is reported once, at its first frame."""
+    answers = await asyncio.gather(
+        *(run.stage(contract.OCR, {"PIXELS": frame}, ["TEXT", "SCORE", "QUAD"]) for frame in frames)
+    )
+    height, width = frames.shape[1:3]
+    scale = np.array([info["width"] / width, info["height"] / height])
+    lines: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for frame, answer in enumerate(answers):
+        texts = [t.decode() for t in answer["TEXT"].reshape(-1)]
+        for text, score, quad in zip(texts, answer["SCORE"], answer["QUAD"], strict=True):
+            if frame and text in seen:
+                continue
+            corners = (quad * scale).round(1).tolist()
+            lines.append({"text": text, "score": round(float(score), 4), "quad": corners, "frame": frame})
+        seen.update(texts)
+    return lines
+
+
+async def _decide(run: Run, signals: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy's verdict; without a policy a person has to look."""
+    payload = _text(json.dumps(signals, ensure_ascii=False).encode())
+    try:
+        found = await run.stage(contract.DECISION_LOGIC, {"SIGNALS": payload}, ["VERDICT"])
+    except StageError:
+        run.unknown.append(contract.DECISION_LOGIC)
+        return {
+            "decision": "review",
+            "severity": 4,
+            "reasons": [
+                {
+                    "rule": "policy-unavailable",
+                    "action": "review",
+                    "severity": 4,
+                    "triggered_by": "unknown",
+                    "message": "The policy did not answer, so a person has to decide.",
+                    "evidence": {"stage": contract.DECISION_LOGIC},
+                }
+            ],
+            "matches": [],
+            "policy": {"version": "none", "profile": signals["profile"] or "default"},
+        }
+    return dict(json.loads(found["VERDICT"].reshape(-1)[0]))
+
+
+def _text(value: bytes) -> Array:
+    """One BYTES element, shape [1, 1]."""
+    out = np.empty((1, 1), dtype=np.object_)
+    out[0, 0] = value
+    return out

@@ -1,0 +1,93 @@
+"""content-moderation-ensemble, the entry point: items of a request through every stage to DECISION, SEVERITY, RESULT."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb
+from moderation import contract
+from moderation.errors import InputError, ModerationError
+from moderation.pipeline.items import Item, parse
+from moderation.pipeline.labels import load_labels
+from moderation.pipeline.moderate import Run, moderate
+from moderation.pipeline.release import Release
+from moderation.serving import adapter
+from moderation.serving.executor import use_wide_executor
+from moderation.serving.metrics import Metrics
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        self.name = args["model_name"]
+        folder = Path(pb.get_model_dir())
+        self.release = Release.load(folder)
+        self.labels = load_labels(folder.parents[1], self.release)
+        self.deadline_ms = float(adapter.parameters(args).get("deadline_ms", "10000"))
+        self.metrics = Metrics()
+
+    async def execute(self, requests: list[Any]) -> list[Any]:
+        """All requests of the batch at once, each item on its own."""
+        use_wide_executor()
+        return list(await asyncio.gather(*(self._answer(request) for request in requests)))
+
+    async def _answer(self, request: Any) -> Any:
+        try:
+            settings = adapter.request_parameters(request)
+            request_id = str(settings.get("x-request-id") or request.request_id() or uuid.uuid4())
+            items = parse({t.name: adapter.array(request, t.name) for t in contract.MODELS[contract.ENTRY].inputs})
+            deadline = time.monotonic() + self._deadline(settings) / 1e3
+            outcomes = await asyncio.gather(*(self._one(item, request, deadline) for item in items))
+            if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
+                return adapter.error_response(outcomes[0], self.name)
+            results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
+            return adapter.response(
+                {
+                    "DECISION": adapter.strings([r["decision"] for r in results]).reshape(-1, 1),
+                    "SEVERITY": np.array([[r.get("severity", 0)] for r in results], np.int32),
+                    "RESULT": adapter.strings([json.dumps(r, ensure_ascii=False) for r in results]).reshape(-1, 1),
+                }
+            )
+        except Exception as error:
+            self._count(error)
+            return adapter.error_response(error, self.name)
+
+    def _deadline(self, settings: dict[str, Any]) -> float:
+        """Milliseconds this request may take: the caller's `deadline_ms`, never more than the model's."""
+        wanted = settings.get("deadline_ms", self.deadline_ms)
+        try:
+            value = float(wanted)
+        except (TypeError, ValueError):
+            value = -1.0
+        if not value > 0:
+            raise InputError("parameter deadline_ms must be a number above 0, in milliseconds", reason="bad_deadline")
+        return min(value, self.deadline_ms)
+
+    async def _one(self, item: Item | InputError, request: Any, deadline: float) -> dict[str, Any] | Exception:
+        try:
+            if isinstance(item, InputError):
+                raise item
+            call = adapter.Caller(request)
+            result = await moderate(item, Run(call, self.release, self.labels, deadline, call.cancelled))
+        except Exception as error:
+            self._count(error)
+            return error
+        self.metrics.result(result)
+        return result
+
+    def _count(self, error: Exception) -> None:
+        if isinstance(error, InputError):
+            self.metrics.count("moderation_bad_input_total", reason=error.reason)
+        else:
+            self.metrics.count("moderation_errors_total", code=adapter.triton_code(error))
+
+    def _document(self, outcome: dict[str, Any] | Exception) -> dict[str, Any]:
+        if not isinstance(outcome, Exception):
+            return outcome
+        known = outcome if isinstance(outcome, ModerationError) else ModerationError(adapter.report(outcome, self.name))
+        return {"decision": contract.ERROR_DECISION, "error": known.as_item()}
