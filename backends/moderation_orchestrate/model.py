@@ -1,4 +1,4 @@
-"""content-moderation-ensemble, the entry point: items of a request through every stage to DECISION, SEVERITY, RESULT."""
+"""content-moderation-ensemble, the entry point: each item through every stage to DECISION, SEVERITY and RESULT."""
 
 from __future__ import annotations
 

@@ -1,0 +1,40 @@
+"""The `moderation` command: one sub-command for each act of a user."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moderation import __version__
+from moderation.cli.check import check
+from moderation.cli.models import app as models
+from moderation.cli.perf import perf_analyzer
+from moderation.cli.serve import serve
+
+app = typer.Typer(
+    name="moderation",
+    help="Image content moderation inside NVIDIA Triton Inference Server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+_PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app.command(context_settings=_PASS_THROUGH)(serve)
+app.command()(check)
+app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)
+app.add_typer(models, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show version.")] = False,
+) -> None:
+    """Image content moderation inside NVIDIA Triton Inference Server."""

@@ -1,0 +1,51 @@
+"""`moderation perf-analyzer`: the real perf_analyzer with the libraries it needs around it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import typer
+
+from moderation.errors import LaunchError
+from moderation.launcher.install import ServerInstall, find_perf_analyzer, find_server
+
+NEEDED = {"libb64.so.0d": "libb64-*.so*", "libcudart.so.12": "libcudart-*.so*"}
+"""Libraries the binary asks for by these names; the wheel of the server has them under hashed names."""
+
+
+def library_links(install: ServerInstall, folder: Path) -> Path:
+    """Fill `folder` with links that give the server's hashed libraries the names perf_analyzer asks for.
+
+    Raises:
+        LaunchError: a library is not in any folder of the installation.
+    """
+    for name, pattern in NEEDED.items():
+        found = [path for place in install.library_path for path in sorted(place.glob(pattern))]
+        if found:
+            (folder / name).symlink_to(found[0])
+        elif install.origin == "wheel":
+            places = ", ".join(str(p) for p in install.library_path)
+            raise LaunchError(f"perf_analyzer needs {name} and there is no {pattern} in {places}")
+    return folder
+
+
+def perf_analyzer(context: typer.Context) -> None:
+    """Run perf_analyzer; every option goes to it as it is (try `moderation perf-analyzer --help`)."""
+    try:
+        binary, install = find_perf_analyzer(), find_server()
+        # execve replaces this process, so nobody could remove a folder of its own afterwards: one folder for a user
+        folder = Path(tempfile.gettempdir()) / f"moderation-perf-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise LaunchError(f"{folder} belongs to another user; remove it or set TMPDIR")
+        for link in folder.iterdir():
+            link.unlink()
+        library_links(install, folder)
+    except LaunchError as error:
+        typer.secho(error.message, fg="red", err=True)
+        raise typer.Exit(2) from None
+    libraries = [str(folder), *map(str, install.library_path)]
+    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
+    os.execve(binary, [str(binary), *context.args], environment)  # noqa: S606 - an argument list, no shell

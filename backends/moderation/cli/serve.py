@@ -1,0 +1,96 @@
+"""`moderation serve`: the real tritonserver on this machine, watched over until Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from moderation import contract
+from moderation.errors import LaunchError, ModerationError
+from moderation.launcher.preflight import Ports
+from moderation.launcher.process import POLL_S, Server, Supervisor, stop_signals
+from moderation.launcher.run import REPOSITORY, Plan, serving
+
+
+def serve(
+    context: typer.Context,
+    repository: Annotated[Path, typer.Option(help="Model repository to serve.")] = REPOSITORY,
+    profile: Annotated[
+        str, typer.Option(help="configs/<profile>.pbtxt of each model; `default` is config.pbtxt.")
+    ] = "cpu",
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="HTTP port.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="gRPC port.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Prometheus port.")] = 8002,
+    server: Annotated[Path | None, typer.Option(help="tritonserver binary or its root folder.")] = None,
+    log: Annotated[Path | None, typer.Option(help="File for the server's log.")] = None,
+    grace: Annotated[int, typer.Option(help="Seconds that requests in flight get at the end.")] = 30,
+    demo: Annotated[bool, typer.Option("--demo", help="Moderate the sample images first.")] = False,
+) -> None:
+    """Start the real tritonserver, wait until it is ready, heal what dies, stop gracefully on Ctrl-C.
+
+    Options that are not listed here go to tritonserver as they are, for example --log-verbose=1.
+    """
+    console = Console(stderr=True)
+    plan = Plan(
+        repository.resolve(),
+        profile,
+        address,
+        Ports(http_port, grpc_port, metrics_port),
+        server,
+        log,
+        grace,
+        tuple(context.args),
+    )
+    try:
+        _run(plan, console, demo)
+    except ModerationError as error:
+        console.print(error.message, style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+
+
+def _run(plan: Plan, console: Console, demo: bool) -> None:
+    started = time.monotonic()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with stop_signals() as stop, Progress(*columns, console=console) as progress:
+        task = progress.add_task("starting tritonserver", total=len(contract.MODELS))
+
+        def on_event(model: str, state: str, detail: str) -> None:
+            progress.update(task, advance=1, description=f"{model} {state}{': ' + detail[:200] if detail else ''}")
+
+        with serving(plan, on_event) as server:
+            progress.stop()
+            _endpoints(plan, console, server, time.monotonic() - started)
+            if demo:
+                from moderation.cli.demo import show_samples  # the demo is not needed to serve
+
+                show_samples(f"http://{plan.address}:{plan.ports.http}")
+            console.print("serving; Ctrl-C stops")
+            _watch(server, console, stop)
+    console.print("stopped")
+
+
+def _endpoints(plan: Plan, console: Console, server: Server, seconds: float) -> None:
+    base = f"{plan.address}:{{}}".format
+    console.print(f"[green]ready[/] after {seconds:.1f} s (tritonserver {server.pid}, profile {plan.profile})")
+    console.print(f"  HTTP     http://{base(plan.ports.http)}/v2/models/{contract.ENTRY}/infer")
+    console.print(f"  gRPC     {base(plan.ports.grpc)}")
+    console.print(f"  metrics  http://{base(plan.ports.metrics)}/metrics")
+    console.print(f"  log      {server.log}", highlight=False)
+
+
+def _watch(server: Server, console: Console, stop: threading.Event) -> None:
+    def healed(model: str, seconds: float) -> None:
+        console.print(f"healed {model}: its Python process had died; serving again after {seconds:.1f} s")
+
+    supervisor = Supervisor(server, healed)
+    while not stop.wait(POLL_S):
+        if not server.running():
+            raise LaunchError(f"tritonserver ended by itself{server.tail()}")
+        supervisor.check()

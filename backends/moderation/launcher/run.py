@@ -1,0 +1,116 @@
+"""One life of the server: prepare, start, wait, watch, stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from moderation import contract
+from moderation.errors import LaunchError
+from moderation.launcher import preflight
+from moderation.launcher.command import ServeOptions, build_argv, build_environment
+from moderation.launcher.control import Control
+from moderation.launcher.install import find_server
+from moderation.launcher.process import Server
+from moderation.launcher.repository import assemble_repository, check_profile, model_names, stage_backends
+from moderation.models import store
+
+REPOSITORY: Final = Path(__file__).resolve().parents[3] / "model_repository"
+START_TIMEOUT_S: Final = 180.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to serve and where."""
+
+    repository: Path = REPOSITORY
+    profile: str = "cpu"
+    address: str = "127.0.0.1"
+    ports: preflight.Ports = field(default_factory=preflight.Ports)
+    server: Path | None = None
+    log: Path | None = None
+    grace_s: int = 30
+    extra: tuple[str, ...] = ()
+
+
+@contextmanager
+def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: None) -> Iterator[Server]:
+    """A ready server for the time of the block; stopped gracefully and cleaned up at its end.
+
+    Args:
+        plan: what to serve.
+        on_event: called with (model, "loaded" | "failed", detail) while models load.
+
+    Raises:
+        LaunchError: anything this machine or the plan lacks, before or while starting.
+    """
+    preflight.check_python()
+    install = find_server(plan.server)
+    names = model_names(plan.repository)
+    check_profile(plan.repository, plan.profile)
+    preflight.check_ports(plan.address, plan.ports)
+    preflight.clear_leftovers()
+    artefacts = store.artefacts(plan.repository)
+    folder = Path(tempfile.mkdtemp(prefix="moderation-serve-"))
+    try:
+        served = assemble_repository(plan.repository, folder / "models", artefacts)
+        _check_networks(names, served)
+        preflight.check_shared_memory(preflight.python_instances(served, plan.profile))
+        options = ServeOptions(
+            served,
+            stage_backends(install, folder / "backends"),
+            plan.profile,
+            plan.address,
+            plan.ports,
+            preflight.region_prefix(os.getpid()),
+            plan.grace_s,
+            plan.extra,
+        )
+        server = Server(
+            build_argv(install, options, loadable(served)),
+            build_environment(install, os.environ),
+            plan.log or folder / "server.log",
+            Control(f"http://{plan.address}:{plan.ports.http}"),
+            on_event,
+        )
+        try:
+            server.wait_ready(contract.ENTRY, START_TIMEOUT_S)
+            yield server
+        except LaunchError as error:
+            raise replace_log(error, server, folder) from None
+        finally:
+            server.stop(plan.grace_s + 5)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def loadable(served: Path) -> list[str]:
+    """Models of a served repository that have a version to load, the entry last: its parts should be there first."""
+    names = [
+        n
+        for n in model_names(served)
+        if any(p.is_dir() and p.name.isdigit() and any(p.iterdir()) for p in (served / n).iterdir())
+    ]
+    return sorted(names, key=lambda name: (name == contract.ENTRY, name))
+
+
+def replace_log(error: LaunchError, server: Server, folder: Path) -> LaunchError:
+    """Keep the log of a failed start: its folder is about to go."""
+    if folder in server.log.parents and server.log.is_file():
+        kept = Path(tempfile.gettempdir()) / f"moderation-failed-{os.getpid()}.log"
+        shutil.copy2(server.log, kept)
+        return LaunchError(error.message.replace(str(server.log), str(kept)))
+    return error
+
+
+def _check_networks(names: list[str], served: Path) -> None:
+    needed = [contract.SAFETY, contract.TEXT_DETECTOR, contract.TEXT_RECOGNIZER]
+    missing = [name for name in needed if name in names and not (served / name).exists()]
+    if missing:
+        raise LaunchError(f"{', '.join(missing)} not built; run `moderation models build` first")
