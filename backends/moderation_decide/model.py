@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb
+
 from moderation.errors import InputError
 from moderation.policy.evaluate import evaluate
 from moderation.policy.load import load

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb
-from moderation import contract
 from moderation.ocr.ctc import load_characters
 from moderation.ocr.read import Line, OcrConfig, read
+
+from moderation import contract
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 
@@ -42,9 +43,7 @@ class TritonPythonModel:
                 return found["INDICES"], found["SCORES"]
 
             pixels = adapter.required(request, "PIXELS")
-            return adapter.response(
-                as_tensors(await read(pixels, detect, recognise, self.config, self.characters))
-            )
+            return adapter.response(as_tensors(await read(pixels, detect, recognise, self.config, self.characters)))
         except Exception as error:
             return adapter.error_response(error, self.name)
 

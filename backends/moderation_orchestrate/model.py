@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb
+from moderation.pipeline.labels import load_labels
+
 from moderation import contract
 from moderation.errors import InputError, ModerationError
 from moderation.pipeline.items import Item, parse
-from moderation.pipeline.labels import load_labels
 from moderation.pipeline.moderate import Run, moderate
 from moderation.pipeline.release import Release
 from moderation.serving import adapter

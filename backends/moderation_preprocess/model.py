@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+
 from moderation.errors import InputError
 from moderation.images.pipeline import PreprocessConfig, preprocess
 from moderation.serving import adapter

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-
-from moderation import __version__
 from moderation.cli.check import check
 from moderation.cli.models import app as models
+
+from moderation import __version__
 from moderation.cli.perf import perf_analyzer
 from moderation.cli.serve import serve
 
