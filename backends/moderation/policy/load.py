@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -75,6 +76,8 @@ def load(folder: Path) -> Policy:
         document = schema.PolicyFile.model_validate(source.data)
     except ValidationError as error:
         for item in error.errors(include_url=False):
+            if item["loc"][-1] == "literal['never']":
+                continue  # the number beside it in the union has its own sentence
             faults.add(*_explain(item["loc"], item["type"], item.get("input"), item.get("ctx", {}), source))
         _refuse(folder, faults.lines())
     profiles = {
@@ -89,7 +92,7 @@ def load(folder: Path) -> Policy:
     return Policy(document.version or folder.name, _digest(raw, lists.contents), profiles)
 
 
-def _refuse(folder: Path, faults: tuple[str, ...]) -> Any:
+def _refuse(folder: Path, faults: tuple[str, ...]) -> NoReturn:
     noun = "fault" if len(faults) == 1 else "faults"
     listed = "".join(f"\n  {fault}" for fault in faults)
     raise PolicyError(f"policy {folder.name} has {len(faults)} {noun}:{listed}", faults) from None
@@ -150,13 +153,13 @@ def _explain(loc: Path_, kind: str, value: Any, ctx: Mapping[str, Any], source: 
         allowed_text = str(ctx.get("expected", "")).replace("'", "")
         choices = allowed_text.replace(" or ", ", ").split(", ")
         return path, f"is {shown}; allowed: {allowed_text}{suggest(value, choices)}"
-    return path, f"is {shown}; {_wanted(kind, ctx)}"
+    return path, f"is {shown}; {_wanted(path, kind, ctx)}"
 
 
-def _wanted(kind: str, ctx: Mapping[str, Any]) -> str:
+def _wanted(path: Path_, kind: str, ctx: Mapping[str, Any]) -> str:
     words = {
         "string_type": "text is expected; put it in quotes",
-        "float_type": "a number is expected",
+        "float_type": "a number is expected" + (" (or `never`)" if path[-1] in ("review", "block") else ""),
         "finite_number": "a finite number is expected",
         "list_type": "a list is expected",
         "dict_type": "a mapping (`key: value`) is expected",
@@ -197,7 +200,7 @@ def _profile(name: str, specs: Mapping[str, schema.ProfileSpec], faults: _Faults
     if chain is None:
         return None
     rules: dict[str, Rule] = {}
-    unknown = dict(UNKNOWN_ACTIONS)
+    unknown: dict[str, str] = dict(UNKNOWN_ACTIONS)
     for ancestor in chain:
         spec = specs[ancestor]
         path: Path_ = ("profiles", ancestor)
@@ -218,7 +221,8 @@ def _profile(name: str, specs: Mapping[str, schema.ProfileSpec], faults: _Faults
             if stage in spec.on_unknown:
                 faults.add((*path, "optional_stages", i), f"`{stage}` is in on_unknown too; keep one of them")
             unknown[stage] = "allow"
-        unknown.update(spec.on_unknown)
+        for stage, action in spec.on_unknown.items():
+            unknown[stage] = action
     meanings = {stage: Unknown(action, schema.DEFAULT_SEVERITY[action]) for stage, action in unknown.items()}
     return Profile(name, tuple(rules[key] for key in sorted(rules)), meanings)
 
@@ -226,7 +230,7 @@ def _profile(name: str, specs: Mapping[str, schema.ProfileSpec], faults: _Faults
 # --- rules
 
 
-def _rule(rule: schema.RuleBase, path: Path_, faults: _Faults, lists: Lists) -> Rule:
+def _rule(rule: schema.AnyRule, path: Path_, faults: _Faults, lists: Lists) -> Rule:
     if isinstance(rule, schema.Labels):
         limits = {
             label: _limits(threshold, rule.severity, (*path, "thresholds", label), faults)
@@ -241,12 +245,11 @@ def _rule(rule: schema.RuleBase, path: Path_, faults: _Faults, lists: Lists) -> 
         return ContentTypeRule(rule.id, rule.message, kinds)
     if isinstance(rule, schema.Text):
         return _text_rule(rule, path, faults, lists)
-    assert isinstance(rule, schema.Hash)  # noqa: S101 - the last member of the union
     _demand_content(rule.digests, rule.lists, "digests", path, faults)
     severity = rule.severity or schema.DEFAULT_SEVERITY[rule.action]
     digests = {digest.lower(): rule.id for digest in rule.digests}
     for i, name in enumerate(rule.lists):
-        for digest in lists.digests(name, lambda text, i=i: faults.add((*path, "lists", i), text)):
+        for digest in lists.digests(name, partial(faults.add, (*path, "lists", i))):
             digests.setdefault(digest, name)
     return HashRule(rule.id, rule.message, rule.action, severity, digests)
 
@@ -277,7 +280,7 @@ def _text_rule(rule: schema.Text, path: Path_, faults: _Faults, lists: Lists) ->
         if not index.add(rule.id, term):
             faults.add((*path, "terms", i), f"is {term!r}; a term needs a letter or a digit")
     for i, name in enumerate(rule.lists):
-        for line, term in lists.terms(name, lambda text, i=i: faults.add((*path, "lists", i), text)):
+        for line, term in lists.terms(name, partial(faults.add, (*path, "lists", i))):
             if not index.add(name, term):
                 lists.fault(name, line, f"{term!r} has no letter and no digit; remove it")
     severity = rule.severity or schema.DEFAULT_SEVERITY[rule.action]

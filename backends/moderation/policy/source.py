@@ -11,6 +11,8 @@ import yaml
 Path_ = tuple[str | int, ...]
 MAX_DEPTH = 20
 """Levels of nesting; a policy has 7."""
+MAX_VALUES = 200_000
+"""Values after references are written out, so that a few lines cannot become billions."""
 
 
 def suggest(value: object, allowed: Iterable[str]) -> str:
@@ -37,6 +39,7 @@ class Source:
         self.data: Any = None
         self.faults: list[tuple[int, str]] = []
         self._lines: dict[Path_, int] = {}
+        self._values = 0
         loader = yaml.SafeLoader(text) if self._readable(text) else None
         if loader is None:
             return
@@ -75,6 +78,11 @@ class Source:
     def _walk(self, node: yaml.Node, path: Path_) -> None:
         line = node.start_mark.line + 1
         self._lines.setdefault(path, line)
+        self._values += 1
+        if self._values == MAX_VALUES:
+            self.faults.append((line, f"holds more than {MAX_VALUES} values; move terms to lists/*.txt"))
+        if self._values >= MAX_VALUES:
+            return
         if len(path) > MAX_DEPTH:
             self.faults.append(
                 (line, f"{dotted(path[:3])}… is nested deeper than {MAX_DEPTH} levels or contains itself")
