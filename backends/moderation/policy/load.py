@@ -76,7 +76,7 @@ def load(folder: Path) -> Policy:
         document = schema.PolicyFile.model_validate(source.data)
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            if item["loc"][-1] == "literal['never']":
+            if item["loc"][-1:] == ("literal['never']",):
                 continue  # the number beside it in the union has its own sentence
             faults.add(*_explain(item["loc"], item["type"], item.get("input"), item.get("ctx", {}), source))
         _refuse(folder, faults.lines())
@@ -86,7 +86,8 @@ def load(folder: Path) -> Policy:
         if (profile := _profile(name, document.profiles, faults, lists)) is not None
     }
     if DEFAULT_PROFILE not in document.profiles:
-        faults.add(("profiles",), f"has no `{DEFAULT_PROFILE}`; requests that name no profile use it")
+        near = suggest(DEFAULT_PROFILE, document.profiles)
+        faults.add(("profiles",), f"has no `{DEFAULT_PROFILE}`; requests that name no profile use it{near}")
     if faults.found or lists.faults:
         _refuse(folder, faults.lines() + tuple(sorted(set(lists.faults))))
     return Policy(document.version or folder.name, _digest(raw, lists.contents), profiles)
@@ -168,7 +169,7 @@ def _wanted(path: Path_, kind: str, ctx: Mapping[str, Any]) -> str:
         "greater_than": f"it must be above {ctx.get('gt')}",
         "greater_than_equal": f"it must be {ctx.get('ge')} or more",
         "less_than_equal": f"it must be {ctx.get('le')} or less",
-        "string_pattern_mismatch": f"it must look like {ctx.get('pattern')}",
+        "string_pattern_mismatch": f"allowed: {schema.PATTERNS.get(ctx.get('pattern', ''), ctx.get('pattern'))}",
         "too_short": f"it needs {ctx.get('min_length')} or more",
         "string_too_short": f"it needs {ctx.get('min_length')} or more characters",
         "string_too_long": f"it may have {ctx.get('max_length')} characters",

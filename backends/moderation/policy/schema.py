@@ -9,16 +9,27 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-LabelPrefix = Annotated[str, Field(pattern=r"^[^/\s]+(/[^/\s]+)*$", max_length=200)]
-ListName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]
+_IDENTIFIER = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_LABEL = r"^[^/\s]+(/[^/\s]+)*$"
+_LIST = r"^[A-Za-z0-9_-]+$"
+_DIGEST = r"^[0-9A-Fa-f]{64}$"
+PATTERNS = {
+    _IDENTIFIER: "small letters and digits, with single hyphens between them",
+    _LABEL: "names joined by single `/`, without spaces",
+    _LIST: "the name of a file in lists/ without `.txt`: letters, digits, `-` and `_`",
+    _DIGEST: "64 characters 0-9 and a-f",
+}
+"""The patterns in words."""
+Identifier = Annotated[str, Field(pattern=_IDENTIFIER, max_length=64)]
+LabelPrefix = Annotated[str, Field(pattern=_LABEL, max_length=200)]
+ListName = Annotated[str, Field(pattern=_LIST, max_length=64)]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
 Score = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 OcrScore = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Action = Literal["review", "block"]
 UnknownAction = Literal["allow", "review", "block"]
 Harm = Literal[2, 4, 6]
-Digest = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{64}$")]
+Digest = Annotated[str, Field(pattern=_DIGEST)]
 Stage = Literal["image-preprocessor", "content-classifier", "safety-detector", "ocr-engine"]
 
 DEFAULT_SEVERITY = {"allow": 0, "review": 2, "block": 6}
