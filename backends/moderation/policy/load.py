@@ -140,7 +140,7 @@ def _explain(loc: Path_, kind: str, value: Any, ctx: Mapping[str, Any], source: 
     for part in loc:  # pydantic puts names of union members between the keys
         if source.has((*path, part)) or (kind == "missing" and part == loc[-1]):
             path = (*path, part)
-    shown = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
+    shown = "empty" if value is None else repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
     if kind == "missing":
         return path[:-1], f"lacks `{path[-1]}`"
     if kind == "extra_forbidden":
@@ -160,7 +160,7 @@ def _explain(loc: Path_, kind: str, value: Any, ctx: Mapping[str, Any], source: 
 def _wanted(path: Path_, kind: str, ctx: Mapping[str, Any]) -> str:
     words = {
         "string_type": "text is expected; put it in quotes",
-        "float_type": "a number is expected" + (" (or `never`)" if path[-1] in ("review", "block") else ""),
+        "float_type": "a number is expected" + (" (or `never`)" if path[-1:] in (("review",), ("block",)) else ""),
         "finite_number": "a finite number is expected",
         "list_type": "a list is expected",
         "dict_type": "a mapping (`key: value`) is expected",
