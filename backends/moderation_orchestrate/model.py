@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb
-from moderation.pipeline.labels import load_labels
 
 from moderation import contract
-from moderation.errors import InputError, ModerationError
+from moderation.errors import InputError, ModerationError, triton_code
 from moderation.pipeline.items import Item, parse
+from moderation.pipeline.labels import load_labels
 from moderation.pipeline.moderate import Run, moderate
 from moderation.pipeline.release import Release
 from moderation.serving import adapter
@@ -85,7 +85,7 @@ class TritonPythonModel:
         if isinstance(error, InputError):
             self.metrics.count("moderation_bad_input_total", reason=error.reason)
         else:
-            self.metrics.count("moderation_errors_total", code=adapter.triton_code(error))
+            self.metrics.count("moderation_errors_total", code=triton_code(error))
 
     def _document(self, outcome: dict[str, Any] | Exception) -> dict[str, Any]:
         if not isinstance(outcome, Exception):

@@ -1,0 +1,123 @@
+"""`moderation models`: build, list, verify networks; status of those that a server has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from moderation.errors import ModerationError
+from moderation.launcher.control import Control
+from moderation.launcher.run import REPOSITORY
+from moderation.models import store
+from moderation.models.sources import describe
+
+app = typer.Typer(help="The networks: build, list, verify; status on a server.", no_args_is_help=True)
+Repository = Annotated[Path, typer.Option(help="Model repository.")]
+_COLOURS: Final = {"built": "green", "READY": "green", "missing": "yellow", "LOADING": "yellow"}
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Our errors as one red line and exit code 2."""
+    try:
+        yield
+    except ModerationError as error:
+        Console(stderr=True).print(error.message, style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+
+
+def _coloured(state: str) -> str:
+    return f"[{_COLOURS.get(state, 'red')}]{state}[/]"
+
+
+@app.command()
+def build(
+    model: Annotated[list[str] | None, typer.Argument(help="Models; all when none is named.")] = None,
+    repository: Repository = REPOSITORY,
+    force: Annotated[bool, typer.Option("--force", help="Build again what is intact.")] = False,
+) -> None:
+    """Build what is missing or changed, verify the rest."""
+    from moderation.models.build import STEPS, build_all  # OpenVINO takes a moment to import
+
+    console = Console(stderr=True)
+    started = time.monotonic()
+    built: set[str] = set()
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TextColumn("{task.fields[step]:<8}"),
+        TimeElapsedColumn(),
+    )
+    with _errors():
+        tasks: dict[str, TaskID] = {}
+        with Progress(*columns, console=console) as bar:
+
+            def progress(name: str, step: str) -> None:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=len(STEPS), step=step)
+                if step == "done":
+                    bar.update(tasks[name], completed=len(STEPS), step="built")
+                    return
+                built.add(name)
+                bar.update(tasks[name], completed=STEPS.index(step), step=step)
+
+            entries = build_all(repository.resolve(), model or [], progress, force=force)
+    fresh = f"{len(built)} built, " if built else ""
+    console.print(
+        f"{fresh}{len(entries) - len(built)} up to date in {time.monotonic() - started:.1f} s; store: {store.root()}",
+        highlight=False,
+    )
+
+
+@app.command(name="list")
+def list_(repository: Repository = REPOSITORY) -> None:
+    """Source, version, licence, size and state of every network."""
+    table = Table(Column("model", no_wrap=True), "version", "source", "licence", "MB", "state")
+    with _errors():
+        for entry in store.entries(repository.resolve()):
+            size = f"{entry.size() / 1e6:.1f}" if entry.size() else ""
+            m, state = entry.manifest, _coloured(entry.state())
+            table.add_row(entry.name, m.version, describe(m.source), m.licence, size, state)
+    Console().print(table)
+
+
+@app.command()
+def verify(repository: Repository = REPOSITORY) -> None:
+    """Check every file of the store against its digest and run each network once; exit code 1 when one is not fit."""
+    from moderation.models.build import check  # OpenVINO takes a moment to import
+
+    console, sound = Console(), True
+    with _errors():
+        for entry in store.entries(repository.resolve()):
+            verdict: str = entry.state()
+            if verdict == "built":
+                try:
+                    check(entry.folder, entry.model)
+                except ModerationError as error:
+                    verdict = f"unfit: {error.message}"
+            sound = sound and verdict == "built"
+            console.print(f"{entry.name}: {'sound' if verdict == 'built' else verdict}", highlight=False)
+    if not sound:
+        console.print("rebuild with: moderation models build", highlight=False)
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(url: Annotated[str, typer.Option(help="HTTP address of the server.")] = "http://127.0.0.1:8000") -> None:
+    """State of every model version of a running server; exit code 1 when one is not ready."""
+    table = Table("model", "version", "state", "reason")
+    with _errors():
+        states = Control(url).index()
+    for state in states:
+        table.add_row(state.name, state.version, _coloured(state.state), state.reason)
+    Console().print(table)
+    if any(s.state != "READY" for s in states if s.version):
+        raise typer.Exit(1)

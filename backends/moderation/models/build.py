@@ -1,0 +1,118 @@
+"""Builds the networks of a repository for the CPU engine: fetch, operate, convert, check, store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import openvino as ov
+
+from moderation.contract import MODELS, Tensor
+from moderation.errors import ModelBuildError
+from moderation.models import sources, store
+from moderation.models.store import Entry
+
+STEPS: Final = ("fetch", "operate", "convert", "check", "store")
+MODEL_FILE: Final = "model.xml"
+CHARACTERS_FILE: Final = "characters.txt"
+Progress = Callable[[str, str], None]
+"""Called with (model:version, step) as each step begins, and with the step `done` at the end."""
+_SAMPLE_SIDE: Final = 64
+"""Side of the picture that the finished network is tried on where the contract leaves the size open."""
+
+
+def build_all(repository: Path, only: list[str], progress: Progress, *, force: bool = False) -> list[Entry]:
+    """Build what is missing, damaged or changed.
+
+    Args:
+        repository: the tree's model_repository.
+        only: names of models; empty for all.
+        progress: see `Progress`.
+        force: also what is intact.
+
+    Returns:
+        Every entry that was asked for.
+
+    Raises:
+        ModelBuildError: names the model and what is wrong; entries built before stay.
+    """
+    entries = store.entries(repository)
+    known = {e.model for e in entries}
+    if strangers := sorted(set(only) - known):
+        raise ModelBuildError(f"no network `{', '.join(strangers)}`; allowed: {', '.join(sorted(known))}")
+    wanted = [e for e in entries if not only or e.model in only]
+    for entry in wanted:
+        with store.locked(entry):
+            if force or entry.state() != "built":
+                try:
+                    _build(entry, progress)
+                except ModelBuildError as error:
+                    raise ModelBuildError(f"{entry.name}: {error.message}") from None
+        progress(entry.name, "done")
+    return wanted
+
+
+def _build(entry: Entry, progress: Progress) -> None:
+    def write(scratch: Path) -> None:
+        # the graph editor is needed to build and not to serve
+        import onnx
+
+        from moderation.models.surgery import characters, operate
+
+        graph, home = entry.manifest.graph, entry.manifest_path.parent
+        progress(entry.name, "fetch")
+        source = sources.fetch(entry.manifest.source, home, scratch)
+        progress(entry.name, "operate")
+        operated = scratch / "operated.onnx"
+        onnx.save(operate(source, entry.model, graph), operated)
+        if graph.metadata_characters:
+            text = "\n".join(characters(source, graph.metadata_characters)) + "\n"
+            (scratch / CHARACTERS_FILE).write_text(text, encoding="utf-8")
+        progress(entry.name, "convert")
+        ov.save_model(ov.convert_model(operated), scratch / MODEL_FILE, compress_to_fp16=False)
+        operated.unlink()
+        (scratch / "download").unlink(missing_ok=True)
+        progress(entry.name, "check")
+        check(scratch, entry.model)
+        progress(entry.name, "store")
+
+    try:
+        store.put(entry, write)
+    except ImportError as error:
+        raise ModelBuildError(
+            f"module {error.name} is not installed; install what builds need: pip install content-moderation[build]"
+        ) from None
+
+
+def check(folder: Path, model: str) -> None:
+    """Compile a built network and run it on a random picture: its tensors must be those of the contract.
+
+    Raises:
+        ModelBuildError: naming the tensor.
+    """
+    contract = MODELS[model]
+    compiled = ov.Core().compile_model(folder / MODEL_FILE, "CPU", {"INFERENCE_NUM_THREADS": 1})
+    ports: list[tuple[Any, tuple[Tensor, ...]]]
+    ports = [(compiled.inputs, contract.inputs), (compiled.outputs, contract.outputs)]
+    for found, wanted in ports:
+        names = sorted(p.any_name for p in found)
+        if names != sorted(t.name for t in wanted):
+            raise ModelBuildError(f"has tensors {names}; {sorted(t.name for t in wanted)} are expected")
+    (pixels,) = contract.inputs
+    shape = [2, *(d if d > 0 else _SAMPLE_SIDE for d in pixels.dims)]
+    answer = compiled({pixels.name: np.random.default_rng(0).integers(0, 256, shape, np.uint8)})
+    for tensor in contract.outputs:
+        value = np.asarray(answer[tensor.name])
+        dtype = {"FP32": np.float32, "INT32": np.int32, "UINT8": np.uint8}[tensor.dtype]
+        fits = (
+            value.ndim == len(tensor.dims) + 1
+            and len(value) == 2
+            and all(want in (-1, got) for want, got in zip(tensor.dims, value.shape[1:], strict=True))
+        )
+        if value.dtype != dtype or not fits or not np.isfinite(value).all():
+            raise ModelBuildError(
+                f"{tensor.name} is {value.dtype}{list(value.shape)}; {tensor.dtype}{[2, *tensor.dims]} of finite "
+                "values is expected"
+            )

@@ -1,0 +1,134 @@
+"""A network's `model.yaml`: source, licence, what is done to its graph, labels. Data that a build follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from moderation import contract
+from moderation.errors import ModelBuildError
+
+FILE: Final = "model.yaml"
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Three = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class Strict(BaseModel):
+    """No unknown keys, no conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PackageSource(Strict):
+    """A file inside an installed Python package."""
+
+    kind: Literal["package"]
+    package: str
+    version: str
+    file: str
+    sha256: Digest
+
+
+class FileSource(Strict):
+    """A file beside the manifest, or anywhere by absolute path. Its digest is part of what is cached."""
+
+    kind: Literal["file"]
+    path: str
+    sha256: Digest | None = None
+
+
+class UrlSource(Strict):
+    """A file on an https server; never accepted without its digest."""
+
+    kind: Literal["url"]
+    url: Annotated[str, Field(pattern=r"^https://")]
+    sha256: Digest
+
+
+Source = Annotated[PackageSource | FileSource | UrlSource, Field(discriminator="kind")]
+
+
+class Input(Strict):
+    """How the original network wants pixels; the build puts this in front of it, so that callers send UINT8 RGB.
+
+    A value is `(pixel / 255 - mean) / std` for each channel, in the order of `channels`.
+    """
+
+    channels: Literal["rgb", "bgr"] = "rgb"
+    mean: Three = [0.0, 0.0, 0.0]
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)] = [1.0, 1.0, 1.0]
+    height: int | None = None
+    width: int | None = None
+
+
+class Graph(Strict):
+    """Surgery.
+
+    Attributes:
+        input: what goes in front; None when the network takes UINT8 NHWC itself.
+        head: what is put behind: `yolo_top_k` (anchors to the best candidates), `probability_map` (0-1 to UINT8),
+            `ctc_best` (class scores to index and score), `none`.
+        metadata_characters: key of the file's metadata that holds the recogniser's characters.
+    """
+
+    input: Input | None = None
+    head: Literal["yolo_top_k", "probability_map", "ctc_best", "none"] = "none"
+    metadata_characters: str | None = None
+
+
+class Manifest(Strict):
+    """One version of one network."""
+
+    description: Annotated[str, Field(min_length=1)]
+    version: Annotated[str, Field(min_length=1)]
+    licence: Annotated[str, Field(min_length=1)]
+    source: Source
+    graph: Graph = Graph()
+    labels: list[str] = []
+
+
+def load(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        ModelBuildError: every fault with its path.
+    """
+    return _check(path, _read(path))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelBuildError(f"{path} cannot be read: {type(error).__name__}") from None
+    except yaml.YAMLError as error:
+        raise ModelBuildError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _check(path: Path, document: Any) -> Manifest:
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        raise ModelBuildError(f"{path}: {faults}") from None
+
+
+def manifests(repository: Path) -> dict[tuple[str, str], Path]:
+    """Manifest paths of a repository by (model, version).
+
+    Raises:
+        ModelBuildError: a manifest of a model that the pipeline does not have.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for path in sorted(repository.glob(f"*/[0-9]*/{FILE}")):
+        model, version = path.parent.parent.name, path.parent.name
+        if model not in contract.NETWORKS:
+            raise ModelBuildError(f"{path}: `{model}` is not a network; allowed: {', '.join(contract.NETWORKS)}")
+        found[model, version] = path
+    return found

@@ -1,0 +1,146 @@
+"""Where built networks lie: outside the tree, one folder for each set of inputs, complete or not there at all.
+
+A folder's name ends in a digest of everything its content follows from (manifest, source, build code, converter), so
+that a change of any of them is another folder and nothing is rebuilt without need. `build.json` lists the digest of
+every file; a folder that does not match it is not served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from moderation.errors import ModelBuildError
+from moderation.models import sources
+from moderation.models.manifest import Manifest, load, manifests
+
+ENVIRONMENT: Final = "MODERATION_MODEL_STORE"
+RECORD: Final = "build.json"
+ENGINE: Final = "openvino"
+_CODE: Final = ("surgery.py", "build.py")
+State = Literal["built", "missing", "damaged"]
+
+
+def root() -> Path:
+    """The store's folder: $MODERATION_MODEL_STORE, else below the user's cache folder."""
+    if chosen := os.environ.get(ENVIRONMENT):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "content-moderation" / "models"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One version of one network and its place in the store."""
+
+    model: str
+    version: str
+    manifest_path: Path
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """`model:version`."""
+        return f"{self.model}:{self.version}"
+
+    def state(self) -> State:
+        """Whether the folder is there and holds what was built."""
+        if not self.folder.is_dir():
+            return "missing"
+        return "built" if _intact(self.folder) else "damaged"
+
+    def size(self) -> int:
+        """Bytes of the built files."""
+        return sum(p.stat().st_size for p in self.folder.iterdir()) if self.folder.is_dir() else 0
+
+
+def entries(repository: Path) -> list[Entry]:
+    """Every network version of a repository.
+
+    Raises:
+        ModelBuildError: a manifest is wrong.
+    """
+    found = []
+    for (model, version), path in manifests(repository).items():
+        manifest = load(path)
+        folder = root() / model / f"{manifest.version}-{_key(path, manifest)[:16]}"
+        found.append(Entry(model, version, path, manifest, folder))
+    return found
+
+
+def artefacts(repository: Path) -> dict[tuple[str, str], Path]:
+    """Folders of the networks that are built and intact, by (model, version)."""
+    return {(e.model, e.version): e.folder for e in entries(repository) if e.state() == "built"}
+
+
+def _key(path: Path, manifest: Manifest) -> str:
+    total = hashlib.sha256()
+    here = Path(__file__).parent
+    parts = [
+        path.read_bytes(),
+        sources.digest(manifest.source, path.parent).encode(),
+        f"{ENGINE} {importlib.metadata.version('openvino')}".encode(),
+        *((here / name).read_bytes() for name in _CODE),
+    ]
+    for part in parts:
+        total.update(f"{len(part)}:".encode() + part)
+    return total.hexdigest()
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        files: dict[str, str] = json.loads((folder / RECORD).read_text())["files"]
+        return all(sources.sha256(folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+
+
+@contextlib.contextmanager
+def locked(entry: Entry) -> Iterator[None]:
+    """One build of a network at a time, also between processes."""
+    entry.folder.parent.mkdir(parents=True, exist_ok=True)
+    with (entry.folder.parent / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def put(entry: Entry, write: Callable[[Path], None]) -> None:
+    """Fill an entry's folder all at once: `write` fills a scratch folder, which is renamed when it is complete.
+
+    Call it inside `locked`. What an interrupted build left behind is removed.
+
+    Raises:
+        ModelBuildError: the disk refuses.
+    """
+    parent = entry.folder.parent
+    for left in parent.glob(".building-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
+    except OSError as error:
+        raise ModelBuildError(f"{parent} cannot be written: {error.strerror}; set {ENVIRONMENT}") from None
+    try:
+        write(scratch)
+        files = {p.name: sources.sha256(p) for p in sorted(scratch.iterdir())}
+        record = {"model": entry.model, "version": entry.manifest.version, "engine": ENGINE, "files": files}
+        (scratch / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+        for path in scratch.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        scratch.chmod(0o755)
+        shutil.rmtree(entry.folder, ignore_errors=True)
+        scratch.rename(entry.folder)
+    except OSError as error:
+        raise ModelBuildError(f"{parent} cannot be written: {error.strerror}; set {ENVIRONMENT}") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

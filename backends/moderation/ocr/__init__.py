@@ -1,0 +1,1 @@
+"""Reading text: regions, crops, characters."""

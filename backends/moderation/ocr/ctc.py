@@ -1,0 +1,46 @@
+"""Best class of each time step to text: greedy CTC decoding (Graves et al., 2006)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from moderation.errors import ConfigError, StageError
+
+BLANK = 0
+
+
+def load_characters(path: Path) -> list[str]:
+    """Characters by class, one a line; the first line is the blank and empty.
+
+    Raises:
+        ConfigError: the file is not there.
+    """
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except OSError:
+        raise ConfigError(f"{path} cannot be read; build it with `moderation models build text-recognizer`") from None
+
+
+def decode(
+    indices: npt.NDArray[np.int32], scores: npt.NDArray[np.float32], characters: Sequence[str]
+) -> tuple[str, float]:
+    """Text and mean probability of its characters, 0-1 (0 without any).
+
+    Args:
+        indices: [steps], best class.
+        scores: [steps], its probability.
+        characters: by class.
+
+    Raises:
+        StageError: a class without a character, or a score that is no number.
+    """
+    kept = indices != BLANK
+    kept[1:] &= indices[1:] != indices[:-1]
+    chosen, confidences = indices[kept], scores[kept]
+    if not np.isfinite(confidences).all() or (chosen.size and not 0 <= chosen.min() <= chosen.max() < len(characters)):
+        raise StageError("text-recognizer gave classes without a character or scores that are no numbers")
+    return "".join(characters[i] for i in chosen), float(confidences.mean()) if chosen.size else 0.0

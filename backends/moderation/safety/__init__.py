@@ -1,0 +1,1 @@
+"""From the safety-detector's candidates to labelled boxes."""
