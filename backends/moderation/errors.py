@@ -5,6 +5,7 @@
     ├── DeadlineError         the request's own time is used up                    UNAVAILABLE
     ├── OverloadError         no capacity now, try again later                     UNAVAILABLE
     ├── StageError            a composing model failed                             INTERNAL
+    ├── ServerError           a client got no decision from the server             UNAVAILABLE
     └── ConfigError           a file or setting of the operator                    INTERNAL
         ├── PolicyError       a policy file (all its faults at once)
         ├── ModelBuildError   a model cannot be built or verified
@@ -75,6 +76,10 @@ class StageError(ModerationError):
     """A composing model did not answer."""
 
 
+class ServerError(ModerationError):
+    """A client got no decision from the server."""
+
+
 class ConfigError(ModerationError):
     """A file or a setting of the operator is wrong."""
 
@@ -106,6 +111,7 @@ _CODES: Final[dict[type[ModerationError], str]] = {
     DeadlineError: "UNAVAILABLE",
     OverloadError: "UNAVAILABLE",
     StageError: "INTERNAL",
+    ServerError: "UNAVAILABLE",
     ConfigError: "INTERNAL",
     ModerationError: "INTERNAL",
 }

@@ -80,7 +80,8 @@ class Source:
         self._lines.setdefault(path, line)
         self._values += 1
         if self._values == MAX_VALUES:
-            self.faults.append((line, f"holds more than {MAX_VALUES} values; move terms to lists/*.txt"))
+            top = self.line(path[:1])  # a reference's own line is where its target stands
+            self.faults.append((top, f"holds more than {MAX_VALUES} values; move terms to lists/*.txt"))
         if self._values >= MAX_VALUES:
             return
         if len(path) > MAX_DEPTH:

@@ -1,0 +1,132 @@
+"""One interface over tritonclient's HTTP and gRPC clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from moderation import contract
+from moderation.errors import ConfigError, InputError, ServerError
+
+SCHEMES: Final = ("http", "https", "grpc", "grpcs")
+_DEFAULT_PORTS: Final = {"http": 8000, "https": 443, "grpc": 8001, "grpcs": 443}
+_REFUSED: Final = ("400", "INVALID_ARGUMENT")
+
+
+class Client:
+    """A connection to a moderation server. Use one in each thread.
+
+    Args:
+        url: `http://host:8000` or `grpc://host:8001`; with TLS `https://`, `grpcs://`.
+        timeout_s: longest wait for an answer.
+        headers: sent with each request, for example `{"authorization": "Bearer …"}`.
+
+    Raises:
+        ConfigError: the address is none.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 30.0, headers: dict[str, str] | None = None) -> None:
+        address = urlsplit(url if "://" in url else f"http://{url}")
+        if address.scheme not in SCHEMES or not address.hostname:
+            allowed = ", ".join(f"{scheme}://host:port" for scheme in SCHEMES)
+            raise ConfigError(f"`{url}` is not the address of a server; allowed: {allowed}")
+        self.url = url
+        self._timeout_s = timeout_s
+        self._headers = headers or {}
+        secure = address.scheme in ("https", "grpcs")
+        target = f"{address.hostname}:{address.port or _DEFAULT_PORTS[address.scheme]}"
+        self._grpc = address.scheme.startswith("grpc")
+        # each protocol's library takes a while to import: only the one in use
+        if self._grpc:
+            from tritonclient import grpc as protocol
+
+            self._client: Any = protocol.InferenceServerClient(target, ssl=secure)
+        else:
+            from tritonclient import http as protocol
+
+            self._client = protocol.InferenceServerClient(
+                target + address.path.rstrip("/"), ssl=secure, network_timeout=timeout_s, connection_timeout=timeout_s
+            )
+        self._protocol: Any = protocol
+
+    def moderate(
+        self,
+        images: Sequence[bytes],
+        captions: Sequence[str] | None = None,
+        *,
+        policy: str | None = None,
+        request_id: str = "",
+    ) -> list[dict[str, Any]]:
+        """RESULT of each image, in order (schemas/result.schema.json).
+
+        Args:
+            images: encoded files, sent as one request; the server's `max_batch_size` bounds how many.
+            captions: text beside each image.
+            policy: profile of the policy, for all.
+            request_id: comes back in RESULT.
+
+        Raises:
+            InputError: the server refused the request, or its only image. In a request of several images a bad one is
+                a RESULT with the decision `error`.
+            ServerError: no answer, overload, or a fault in the server.
+        """
+        if not images:
+            raise InputError("no image given; send at least one", reason="missing_input")
+        if captions is not None and len(captions) != len(images):
+            raise InputError(f"{len(captions)} captions for {len(images)} images; give one each", reason="bad_text")
+        inputs = [self._tensor("IMAGE", images)]
+        if captions is not None:
+            inputs.append(self._tensor("TEXT", [c.encode() for c in captions]))
+        if policy is not None:
+            inputs.append(self._tensor("POLICY", [policy.encode()] * len(images)))
+        extra: dict[str, Any] = {"client_timeout": self._timeout_s} if self._grpc else {}
+        try:
+            answer = self._client.infer(
+                contract.ENTRY,
+                inputs,
+                outputs=[self._protocol.InferRequestedOutput("RESULT")],
+                request_id=request_id,
+                headers=self._headers,
+                **extra,
+            )
+        except Exception as error:  # each protocol and its transport raise their own kinds
+            raise self._translate(error) from None
+        return [json.loads(document) for document in answer.as_numpy("RESULT").reshape(-1)]
+
+    def _tensor(self, name: str, values: Sequence[bytes]) -> Any:
+        data: npt.NDArray[np.object_] = np.empty((len(values), 1), dtype=np.object_)
+        data[:, 0] = values
+        tensor = self._protocol.InferInput(name, list(data.shape), "BYTES")
+        tensor.set_data_from_numpy(data)
+        return tensor
+
+    def _translate(self, error: Exception) -> Exception:
+        from tritonclient.utils import InferenceServerException
+
+        if not isinstance(error, InferenceServerException):
+            return ServerError(f"no answer from {self.url}: {type(error).__name__}: {error}")
+        status = str(error.status() or "")
+        message = error.message() or "no reason given"
+        if any(code in status for code in _REFUSED):
+            return InputError(message, reason="refused")
+        return ServerError(f"{self.url} answered {status or 'with an error'}: {message}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def __enter__(self) -> Client:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
