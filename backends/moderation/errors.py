@@ -17,7 +17,8 @@ They never carry image bytes, recognised text, tokens or the environment.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 Scalar = int | float | str
 
@@ -62,6 +63,15 @@ class InputError(ModerationError):
     def as_item(self) -> dict[str, Scalar | None]:
         """As the base class, with the limit and the value filled in."""
         return {"code": self.code, "message": self.message, "limit": self.limit, "value": self.value}
+
+    def as_fault(self) -> dict[str, Scalar | None]:
+        """The error as data between models; `from_fault` makes it an error again."""
+        return {**self.as_item(), "reason": self.reason}
+
+    @classmethod
+    def from_fault(cls, fault: Mapping[str, Any]) -> InputError:
+        """The error that `as_fault` wrote."""
+        return cls(fault["message"], reason=fault["reason"], limit=fault["limit"], value=fault["value"])
 
 
 class DeadlineError(ModerationError):

@@ -26,10 +26,19 @@ class TritonPythonModel:
     def _answer(self, request: Any) -> Any:
         try:
             items = adapter.required(request, "SIGNALS").reshape(-1)
-            verdicts = [json.dumps(evaluate(self.policy, _signals(item)), ensure_ascii=False) for item in items]
+            inline = adapter.wants_inline_faults(request)
+            verdicts = [json.dumps(self._verdict(item, inline), ensure_ascii=False) for item in items]
             return adapter.response({"VERDICT": adapter.strings(verdicts).reshape(-1, 1)})
         except Exception as error:
             return adapter.error_response(error, self.name)
+
+    def _verdict(self, item: bytes, inline: bool) -> dict[str, Any]:
+        try:
+            return dict(evaluate(self.policy, _signals(item)))
+        except InputError as error:
+            if inline:
+                return {"fault": error.as_fault()}
+            raise
 
 
 def _signals(item: bytes) -> dict[str, Any]:

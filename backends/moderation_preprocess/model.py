@@ -28,8 +28,7 @@ class TritonPythonModel:
             try:
                 result = preprocess(bytes(adapter.required(request, "IMAGE").reshape(-1)[0]), self.config)
             except InputError as error:
-                # the entry model asks for faults as data, to keep limit and value apart from the sentence
-                if adapter.request_parameters(request).get("faults") == "inline":
+                if adapter.wants_inline_faults(request):
                     return self._fault(error)
                 raise
             return adapter.response(
@@ -45,12 +44,11 @@ class TritonPythonModel:
 
     @staticmethod
     def _fault(error: InputError) -> Any:
-        fault = {"fault": {**error.as_item(), "reason": error.reason}}
         return adapter.response(
             {
                 "SAFETY_PIXELS": _NO_PIXELS,
                 "CLASSIFIER_PIXELS": _NO_PIXELS,
                 "TEXT_PIXELS": _NO_PIXELS,
-                "INFO": adapter.strings([json.dumps(fault)]),
+                "INFO": adapter.strings([json.dumps({"fault": error.as_fault()})]),
             }
         )

@@ -93,7 +93,7 @@ def test_one_corrupt_image_fails_alone(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "words"), [(CORRUPT, "JPEG"), (b"", "empty"), (b"GIF89a", "GIF"), (b"hello, world", "format")]
+    ("image", "words"), [(CORRUPT, "truncated"), (b"", "empty"), (b"GIF89a", "GIF"), (b"hello, world", "format")]
 )
 def test_a_single_bad_image_is_an_invalid_argument(client: Client, image: bytes, words: str) -> None:
     """Promise: a refused image is the caller's error, in a sentence that names the fault."""

@@ -124,6 +124,7 @@ def _refusals(data: bytes) -> Iterator[None]:
 
 
 def _format_name(name: str | None) -> str:
+    # Pillow calls a JPEG with further pictures behind it, as phones write it, MPO
     return {"MPO": "JPEG", "DIB": "BMP"}.get(name or "", name or "")
 
 

@@ -7,8 +7,8 @@ from typing import Final
 from moderation.errors import InputError
 
 ACCEPTED: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-PILLOW_FORMATS: Final = (*ACCEPTED, "MPO", "DIB")
-"""MPO is a JPEG with further pictures behind it, as phones write it."""
+PILLOW_FORMATS: Final = (*ACCEPTED, "DIB")
+"""DIB is a BMP without its file header."""
 
 # First bytes, offset first: the formats' own specifications.
 _OTHERS: Final = (

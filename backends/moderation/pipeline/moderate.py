@@ -105,8 +105,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
     )
     info = json.loads(views["INFO"].reshape(-1)[0])
     if "fault" in info:
-        fault = info["fault"]
-        raise InputError(fault["message"], reason=fault["reason"], limit=fault["limit"], value=fault["value"])
+        raise InputError.from_fault(info["fault"])
     content_type, labels, text = await asyncio.gather(
         _known(run, contract.CLASSIFIER, _classify(run, views["CLASSIFIER_PIXELS"])),
         _known(run, contract.SAFETY, _detect(run, views["SAFETY_PIXELS"], info)),
@@ -205,7 +204,7 @@ async def _decide(run: Run, signals: Mapping[str, Any]) -> dict[str, Any]:
     """The policy's verdict; without a policy a person has to look."""
     payload = _text(json.dumps(signals, ensure_ascii=False).encode())
     try:
-        found = await run.stage(contract.DECISION_LOGIC, {"SIGNALS": payload}, ["VERDICT"])
+        found = await run.stage(contract.DECISION_LOGIC, {"SIGNALS": payload}, ["VERDICT"], inline_faults=True)
     except StageError:
         run.unknown.append(contract.DECISION_LOGIC)
         return {
@@ -224,7 +223,10 @@ async def _decide(run: Run, signals: Mapping[str, Any]) -> dict[str, Any]:
             "matches": [],
             "policy": {"version": "none", "profile": signals["profile"] or "default"},
         }
-    return dict(json.loads(found["VERDICT"].reshape(-1)[0]))
+    verdict: dict[str, Any] = json.loads(found["VERDICT"].reshape(-1)[0])
+    if "fault" in verdict:
+        raise InputError.from_fault(verdict["fault"])
+    return verdict
 
 
 def _text(value: bytes) -> Array:

@@ -25,9 +25,18 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
 
 
 def request_parameters(request: Any) -> dict[str, Any]:
-    """The caller's parameters and forwarded headers of one request."""
+    """The caller's parameters and forwarded headers of one request; names in small letters, as HTTP has no case."""
     text = request.parameters()
-    return dict(json.loads(text)) if text else {}
+    return {name.lower(): value for name, value in json.loads(text).items()} if text else {}
+
+
+def wants_inline_faults(request: Any) -> bool:
+    """Whether refusals go into the output as data.
+
+    A BLS caller sees every error as INTERNAL with a sentence (python_backend 24.10), and so could not tell the caller's
+    fault from ours, nor limit from value.
+    """
+    return bool(request_parameters(request).get("faults") == "inline")
 
 
 def array(request: Any, name: str) -> Array | None:
