@@ -32,7 +32,7 @@ test: $(STAMP) ## the whole suite against a real tritonserver
 	@$(BIN)/python -m pytest
 
 lint: $(STAMP) ## ruff and mypy
-	@$(BIN)/ruff check .
+	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 

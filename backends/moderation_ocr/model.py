@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb
-from moderation.ocr.ctc import load_characters
-from moderation.ocr.read import Line, OcrConfig, read
 
 from moderation import contract
+from moderation.ocr.ctc import load_characters
+from moderation.ocr.read import Line, OcrConfig, read
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 

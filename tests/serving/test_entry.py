@@ -6,6 +6,7 @@ import base64
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -22,8 +23,9 @@ CORRUPT = b"\xff\xd8\xff\xe0 this is no JPEG"
 
 
 @pytest.fixture(params=["http", "grpc"])
-def client(request: pytest.FixtureRequest, server: Running) -> Client:
-    return Client(server.http if request.param == "http" else server.grpc)
+def client(request: pytest.FixtureRequest, server: Running) -> Iterator[Client]:
+    with Client(server.http if request.param == "http" else server.grpc) as client:
+        yield client
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from moderation.samples import render
 from rich.console import Console
 from rich.table import Table
 
 from moderation.client import Client
+from moderation.samples import render
 
 
 def show_samples(url: str, console: Console | None = None) -> None:

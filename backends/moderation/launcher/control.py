@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -72,6 +73,12 @@ class Control:
             for r in rows
         ]
 
+    def instances(self, model: str) -> int:
+        """Instances that a model should have: those of its configuration for each version that is ready."""
+        groups = self.call(f"/v2/models/{model}/config").get("instance_group", [])
+        ready = sum(1 for state in self.index() if state.name == model and state.state == "READY")
+        return ready * sum(int(group.get("count", 1)) for group in groups)
+
     def load(self, model: str) -> None:
         """Load a model, or load what changed in it."""
         self.call(f"/v2/repository/models/{model}/load", {})
@@ -83,7 +90,9 @@ class Control:
     def reload(self, model: str) -> None:
         """Load fresh instances of a model and then drop the old ones, even when no file of it changed.
 
-        Triton ignores a load without a change; sending the current configuration along counts as one.
+        Triton does nothing on a load without a change, so the configuration is sent along with a parameter that is new
+        each time. It holds until the next plain `load`, which reads the repository again.
         """
         config = self.call(f"/v2/models/{model}/config")
+        config.setdefault("parameters", {})["reloaded"] = {"string_value": str(time.time_ns())}
         self.call(f"/v2/repository/models/{model}/load", {"parameters": {"config": json.dumps(config)}})

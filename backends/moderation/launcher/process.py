@@ -21,6 +21,10 @@ STUB: Final = "triton_python_backend_stub"
 POLL_S: Final = 0.25
 """How often the supervisor looks at the stub processes; bounds the time to notice a death."""
 _LOADED: Final = re.compile(r"successfully loaded '([^']+)'")
+_DRAINED: Final = "All models are stopped, unloading models"
+"""What 24.10 says once no request is in flight any more (core src/server.cc)."""
+UNLOAD_S: Final = 5.0
+"""Time for models to unload after that. An instance whose stub was killed never does."""
 _FAILED: Final = re.compile(r"failed to load '([^']+)' version \d+: (.*)")
 
 
@@ -55,6 +59,7 @@ class Server:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self._drained = threading.Event()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
@@ -77,6 +82,8 @@ class Server:
                 text = line.decode(errors="replace")
                 if found := _LOADED.search(text):
                     self._on_event(found[1], "loaded", "")
+                elif _DRAINED in text:
+                    self._drained.set()
                 elif found := _FAILED.search(text):
                     self._on_event(found[1], "failed", found[2].strip())
 
@@ -124,7 +131,7 @@ class Server:
         return found
 
     def stop(self, grace_s: float) -> int:
-        """SIGTERM, wait for requests in flight, SIGKILL what is left.
+        """SIGTERM, wait until requests in flight are answered and models unloaded, SIGKILL what is left.
 
         Returns:
             The server's exit code.
@@ -134,9 +141,14 @@ class Server:
             children = psutil.Process(self.pid).children(recursive=True)
         if self.running():
             self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(grace_s)
-            except subprocess.TimeoutExpired:
+            deadline = time.monotonic() + grace_s
+            while self.running() and time.monotonic() < deadline:
+                if self._drained.wait(0.1):
+                    deadline = min(deadline, time.monotonic() + UNLOAD_S)
+                    break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+            if self.running():
                 self._process.kill()
                 self._process.wait()
         for child in children:
@@ -168,29 +180,32 @@ class Supervisor:
         self._server = server
         self._on_heal = on_heal
         self._known = server.stubs()
+        self._suspects: set[str] = set()
 
     def check(self) -> None:
-        """Look once; reload every model that lost a stub it should have.
+        """Look once; reload every model that lost a stub and now has fewer than it should.
 
-        A stub that ended because its model was unloaded or replaced is not missed: the model is then not ready, or
-        has as many stubs as before.
+        Stubs also end when their model is unloaded (it is then not ready) or replaced (it then has enough). A suspect
+        is cleared when the number is exactly right: while replaced stubs are still ending, a loss would hide behind
+        them.
         """
         alive = self._server.stubs()
-        lost = {self._known[pid] for pid in self._known.keys() - alive.keys()}
-        for model in sorted(lost):
-            before, now = _count(self._known, model), _count(alive, model)
-            if now < before and self._server.control.ready(model):
-                started = time.monotonic()
-                with contextlib.suppress(LaunchError):
-                    self._server.control.reload(model)
-                    self._on_heal(model, time.monotonic() - started)
-        if lost:
-            alive = self._server.stubs()
+        self._suspects |= {self._known[pid] for pid in self._known.keys() - alive.keys()}
         self._known = alive
+        for model in sorted(self._suspects):
+            with contextlib.suppress(LaunchError):
+                self._examine(model, sum(1 for name in alive.values() if name == model))
 
-
-def _count(stubs: Mapping[int, str], model: str) -> int:
-    return sum(1 for name in stubs.values() if name == model)
+    def _examine(self, model: str, alive: int) -> None:
+        control = self._server.control
+        wanted = control.instances(model) if control.ready(model) else 0
+        if not wanted or alive == wanted:
+            self._suspects.discard(model)
+        elif alive < wanted:
+            started = time.monotonic()
+            control.reload(model)
+            self._known = self._server.stubs()
+            self._on_heal(model, time.monotonic() - started)
 
 
 @contextlib.contextmanager
