@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from moderation import __version__
+from moderation.cli.check import check
 from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer
 from moderation.cli.serve import serve
@@ -21,6 +22,7 @@ app = typer.Typer(
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_PASS_THROUGH)(serve)
+app.command()(check)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)
 app.add_typer(models, name="models")
 
