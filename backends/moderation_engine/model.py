@@ -16,7 +16,10 @@ from moderation.serving.network import OpenVinoNetwork
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self.name = args["model_name"]
-        self.network = OpenVinoNetwork(Path(pb.get_model_dir()), int(adapter.parameters(args).get("threads", "1")))
+        settings = adapter.parameters(args)
+        self.network = OpenVinoNetwork(
+            Path(pb.get_model_dir()), int(settings.get("threads", "1")), settings.get("precision", "auto")
+        )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One inference for all requests whose inputs have the same shape."""

@@ -18,10 +18,14 @@ def annotate(data: bytes, result: Mapping[str, Any]) -> bytes:
     """A PNG of the picture with what was found and decided.
 
     Args:
-        data: the encoded file that was moderated; its first frame is shown.
+        data: the encoded file that was moderated; of an animation the frame that the first reason is about is shown.
         result: its RESULT.
     """
+    shown = next((f for r in result["reasons"] if (f := r["evidence"].get("frame")) is not None), 0)
+    result = {**result, **{key: [x for x in result[key] if x["frame"] == shown] for key in ("labels", "text")}}
     with Image.open(io.BytesIO(data)) as opened:
+        if shown:
+            opened.seek(shown)
         upright = ImageOps.exif_transpose(opened)
         picture = Image.new("RGB", upright.size, "white")
         rgba = upright.convert("RGBA")

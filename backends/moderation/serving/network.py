@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,10 @@ import openvino as ov
 
 from moderation.errors import ConfigError
 
-MODEL_FILE = "model.xml"
+MODEL_FILE: Final = "model.xml"
+PRECISIONS: Final = ("auto", "f32")
+"""`auto` lets OpenVINO compute in bfloat16 where the processor has it (1.5-1.6 times as fast, measured on the three
+networks; scores move by up to 0.02), `f32` gives the same scores on every processor."""
 
 
 class OpenVinoNetwork:
@@ -21,9 +24,15 @@ class OpenVinoNetwork:
         folder: version folder with `model.xml` and `model.bin`.
         threads: threads of this instance. OpenVINO would pin the single thread of every process to the same core, so
             pinning is off (measured: two pinned instances share one core).
+        precision: one of `PRECISIONS`.
+
+    Raises:
+        ConfigError: not built, or no such precision.
     """
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, precision: str = "auto") -> None:
+        if precision not in PRECISIONS:
+            raise ConfigError(f"parameter precision is `{precision}`; allowed: {', '.join(PRECISIONS)}")
         path = folder / MODEL_FILE
         if not path.is_file():
             raise ConfigError(f"no {MODEL_FILE} in {folder}; build it with `moderation models build`")
@@ -36,6 +45,7 @@ class OpenVinoNetwork:
                 "ENABLE_CPU_PINNING": False,
                 "NUM_STREAMS": 1,
                 "PERFORMANCE_HINT": "LATENCY",
+                **({"INFERENCE_PRECISION_HINT": precision} if precision != "auto" else {}),
             },
         )
         self._request = compiled.create_infer_request()
