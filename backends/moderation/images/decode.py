@@ -68,9 +68,9 @@ def decode(data: bytes, limits: Limits) -> Decoded:
     limits.check_bytes(len(data))
     with _refusals(data), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
         name = _format_name(image.format)
+        limits.check_size(*image.size)  # before anything else: Pillow decodes a PNG to look for its EXIF
         orientation = _orientation(image)
         turned = orientation >= 5
-        limits.check_size(*image.size)
         width, height = image.size[::-1] if turned else image.size
         if is_jpeg(data) and (frame := _fast_jpeg(data, limits.max_side)) is not None:
             frame = _upright(frame, orientation)
@@ -85,7 +85,7 @@ def decode(data: bytes, limits: Limits) -> Decoded:
                 limits.check_size(*image.size)  # pages of a TIFF differ in size
             elif name == "JPEG":
                 image.draft("RGB", _reduced(image.size, limits.max_side))
-            frames.append(_upright(_reduce(_to_rgb(image), limits.max_side), orientation))
+            frames.append(_upright(_reduce(_to_rgb(_shrink(image, limits.max_side)), limits.max_side), orientation))
     first = frames[0].shape
     frames = [f if f.shape == first else cv2.resize(f, (first[1], first[0])).astype(np.uint8) for f in frames]
     return Decoded(frames, indexes, name, width, height, count)
@@ -173,6 +173,12 @@ def _reduce(pixels: Pixels, max_side: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, target, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def _shrink(image: Image.Image, max_side: int) -> Image.Image:
+    """A whole fraction of a very large picture, so that only one copy in full size is ever in memory."""
+    factor = max(image.size) // max_side
+    return image.reduce(factor) if factor > 1 and image.mode in ("L", "RGB") else image
+
+
 def _to_rgb(image: Image.Image) -> Pixels:
     """Any Pillow mode to RGB; transparency over white, more than 8 bits scaled to 8."""
     if image.mode.startswith("I;16"):
@@ -184,7 +190,7 @@ def _to_rgb(image: Image.Image) -> Pixels:
         rgba = image.convert("RGBA")
         image = Image.new("RGB", rgba.size, (_WHITE,) * 3)
         image.paste(rgba, mask=rgba.getchannel("A"))
-    return np.array(image.convert("RGB"), np.uint8)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
 
 
 def _grey(values: npt.NDArray[np.generic]) -> Pixels:
