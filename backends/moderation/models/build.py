@@ -71,7 +71,7 @@ def _build(entry: Entry, progress: Progress) -> None:
             text = "\n".join(characters(source, graph.metadata_characters)) + "\n"
             (scratch / CHARACTERS_FILE).write_text(text, encoding="utf-8")
         progress(entry.name, "convert")
-        ov.save_model(ov.convert_model(operated), scratch / MODEL_FILE, compress_to_fp16=False)
+        ov.save_model(_convert(operated), scratch / MODEL_FILE, compress_to_fp16=False)
         operated.unlink()
         (scratch / "download").unlink(missing_ok=True)
         progress(entry.name, "check")
@@ -84,6 +84,16 @@ def _build(entry: Entry, progress: Progress) -> None:
         raise ModelBuildError(
             f"module {error.name} is not installed; install what builds need: pip install content-moderation[build]"
         ) from None
+
+
+def _convert(path: Path) -> Any:
+    """ONNX to OpenVINO. The converter numbers nodes by a counter of the process; named by their place in the graph, the
+    same input gives the same file."""
+    model = ov.convert_model(path)
+    for index, node in enumerate(model.get_ordered_ops()):
+        if node.get_type_name() not in ("Parameter", "Result"):
+            node.set_friendly_name(f"{node.get_type_name()}_{index}")
+    return model
 
 
 def check(folder: Path, model: str) -> None:

@@ -94,7 +94,12 @@ def operate(source: Path, name: str, graph: Graph) -> Any:
     nodes = [*editor.front, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    onnx.checker.check_model(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ModelBuildError(
+            f"{source.name} does not become {name} by this surgery (head `{graph.head}`): {error}"
+        ) from None
     return model
 
 

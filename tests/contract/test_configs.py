@@ -1,0 +1,122 @@
+"""The model repository, the contract in code and the house rules agree."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from moderation import contract, schemas
+from moderation.contract import Tensor
+from moderation.launcher.run import REPOSITORY
+from moderation.models import store
+from moderation.pipeline.release import STAGES, Release
+
+PROFILES = ("default", "cpu")
+
+
+def config(model: str, profile: str) -> Any:
+    """A configuration as Triton reads it."""
+    folder = REPOSITORY / model
+    path = folder / "config.pbtxt" if profile == "default" else folder / "configs" / f"{profile}.pbtxt"
+    return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+
+
+def tensors(found: Any) -> list[Tensor]:
+    names = model_config_pb2.DataType.Name
+    return [
+        Tensor(t.name, names(t.data_type).removeprefix("TYPE_"), tuple(t.dims), bool(getattr(t, "optional", False)))
+        for t in found
+    ]
+
+
+def test_the_repository_has_exactly_the_models_of_the_contract() -> None:
+    """Promise: the public names are the folders."""
+    assert {p.name for p in REPOSITORY.iterdir()} == set(contract.MODELS)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("model", contract.MODELS.values(), ids=lambda m: m.name)
+def test_configurations_declare_the_contract(model: contract.Model, profile: str) -> None:
+    """Promise: every profile has the names, types and shapes of the one declaration in code."""
+    found = config(model.name, profile)
+    assert found.name == model.name
+    assert tensors(found.input) == list(model.inputs)
+    assert tensors(found.output) == list(model.outputs)
+    assert (found.max_batch_size > 0) == model.batched
+    if model.network and profile == "default":
+        assert found.platform == "tensorrt_plan"
+    else:
+        assert found.backend == model.backend
+
+
+@pytest.mark.parametrize("model", contract.MODELS)
+def test_profiles_differ_only_in_how_a_model_runs(model: str) -> None:
+    """Promise: a variant file replaces the whole configuration, so nothing but execution may differ."""
+    how = ("platform", "backend", "default_model_filename", "instance_group", "dynamic_batching", "optimization")
+    variants = []
+    for profile in PROFILES:
+        found = config(model, profile)
+        for field in (*how, "parameters"):
+            found.ClearField(field)
+        variants.append(found)
+    assert variants[0] == variants[1]
+
+
+def test_backends_of_the_configurations_exist(repo_root: Path) -> None:
+    """Promise: each Python backend that a configuration names is a folder with a model.py, and each is used."""
+    named = {config(m, p).backend for m in contract.MODELS for p in PROFILES} - {""}
+    assert named == {p.parent.name for p in (repo_root / "backends").glob("*/model.py")}
+
+
+def test_the_repository_is_data(repo_root: Path) -> None:
+    """Promise: no code in the model repository; adapters stay thin."""
+    assert not [p for suffix in ("py", "so", "sh") for p in REPOSITORY.rglob(f"*.{suffix}")]
+    for path in (repo_root / "backends").glob("*/model.py"):
+        assert len(path.read_text().splitlines()) <= 150, path
+
+
+def test_only_the_adapters_know_triton(repo_root: Path) -> None:
+    """Promise: the library runs without a server: only model.py files and moderation/serving import Triton's module."""
+    for path in (repo_root / "backends").rglob("*.py"):
+        if path.name == "model.py" or path.parent.name == "serving":
+            continue
+        names = [
+            name.name if isinstance(node, ast.Import) else str(node.module)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for name in node.names
+        ]
+        assert "triton_python_backend_utils" not in names, path
+
+
+def test_the_entry_model_calls_versions_that_exist() -> None:
+    """Promise: pipeline.yaml names a version of each stage; all but the classifier are in the repository."""
+    release = Release.load(REPOSITORY / contract.ENTRY / "1")
+    assert set(release.versions) == set(STAGES)
+    missing = [m for m, v in release.versions.items() if not (REPOSITORY / m / str(v)).is_dir()]
+    assert missing in ([], [contract.CLASSIFIER])
+
+
+def test_every_label_of_the_policy_is_one_that_the_detector_has() -> None:
+    """Promise: no threshold waits for a label that never comes."""
+    from moderation.policy.load import load
+    from moderation.policy.rules import LabelRule
+
+    (entry,) = [e for e in store.entries(REPOSITORY) if e.model == contract.SAFETY]
+    policy = load(REPOSITORY / contract.DECISION_LOGIC / "1")
+    for profile in policy.profiles.values():
+        for rule in profile.rules:
+            for label in rule.limits if isinstance(rule, LabelRule) else ():
+                assert any(f"{name}/".startswith(f"{label}/") for name in entry.manifest.labels), label
+
+
+def test_the_result_schema_is_a_schema() -> None:
+    """Promise: the published schema is valid JSON Schema."""
+    import jsonschema
+
+    jsonschema.Draft202012Validator.check_schema(schemas.result())
