@@ -31,6 +31,10 @@ test: $(STAMP) ## the whole suite against a real tritonserver
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
 
+bench: $(STAMP) ## throughput and latency by perf_analyzer (6 min on 2 cores)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/pipeline.py
+
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --check .
@@ -41,4 +45,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run test lint lock
+.PHONY: help env models run test bench lint lock

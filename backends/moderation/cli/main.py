@@ -9,7 +9,8 @@ import typer
 from moderation import __version__
 from moderation.cli.check import check
 from moderation.cli.models import app as models
-from moderation.cli.perf import perf_analyzer
+from moderation.cli.perf import perf_analyzer, perf_data
+from moderation.cli.samples import samples
 from moderation.cli.serve import serve
 
 app = typer.Typer(
@@ -23,6 +24,8 @@ _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_PASS_THROUGH)(serve)
 app.command()(check)
+app.command()(samples)
+app.command(name="perf-data")(perf_data)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)
 app.add_typer(models, name="models")
 

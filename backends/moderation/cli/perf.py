@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import struct
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from moderation.errors import LaunchError
+from moderation.cli.check import find
+from moderation.errors import ConfigError, LaunchError
 from moderation.launcher.install import ServerInstall, find_perf_analyzer, find_server
 
 NEEDED = {"libb64.so.0d": "libb64-*.so*", "libcudart.so.12": "libcudart-*.so*"}
@@ -29,6 +35,31 @@ def library_links(install: ServerInstall, folder: Path) -> Path:
             places = ", ".join(str(p) for p in install.library_path)
             raise LaunchError(f"perf_analyzer needs {name} and there is no {pattern} in {places}")
     return folder
+
+
+def write_input_data(pictures: Sequence[Path], target: Path) -> None:
+    """A perf_analyzer input file; BYTES values are the base64 of a 4-byte little-endian length and the content."""
+
+    def encoded(path: Path) -> str:
+        data = path.read_bytes()
+        return base64.b64encode(struct.pack("<I", len(data)) + data).decode()
+
+    rows = [{"IMAGE": {"b64": encoded(path), "shape": [1]}} for path in pictures]
+    target.write_text(json.dumps({"data": rows}))
+
+
+def perf_data(
+    output: Annotated[Path, typer.Argument(help="File to write.")],
+    files: Annotated[list[str], typer.Argument(help="Images: files, folders or patterns.")],
+) -> None:
+    """Make an --input-data file for perf_analyzer from images."""
+    try:
+        names = find(files)
+        write_input_data([Path(name) for name in names], output)
+    except (ConfigError, OSError) as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"{output}: {len(names)} images")
 
 
 def perf_analyzer(context: typer.Context) -> None:
