@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,7 +161,7 @@ def _reduced(size: tuple[int, int], max_side: int) -> tuple[int, int]:
     longer = max(size)
     if longer <= max_side:
         return size
-    return max(1, math.ceil(size[0] * max_side / longer)), max(1, math.ceil(size[1] * max_side / longer))
+    return max(1, round(size[0] * max_side / longer)), max(1, round(size[1] * max_side / longer))
 
 
 def _reduce(pixels: Pixels, max_side: int) -> Pixels:

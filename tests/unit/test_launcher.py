@@ -1,0 +1,102 @@
+"""What the launcher checks before it starts anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from moderation.errors import LaunchError
+from moderation.launcher import install, preflight
+from moderation.launcher.command import ServeOptions, build_argv, build_environment
+from moderation.launcher.repository import check_profile, profiles
+from moderation.launcher.run import REPOSITORY
+
+Version = namedtuple("Version", "major minor micro")
+
+
+def test_an_unsupported_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise: the message says which Python this is and which ones work."""
+    monkeypatch.setattr(sys, "version_info", type("V", (tuple,), {"major": 3, "minor": 9})((3, 9, 1)))
+    with pytest.raises(LaunchError, match=r"3\.9 is not supported.*3\.13"):
+        preflight.check_python()
+
+
+def test_a_small_dev_shm_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise: with a container's default of 64 MB the message names the size and the option."""
+    Usage = namedtuple("Usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(64 << 20, 0, 64 << 20))
+    with pytest.raises(LaunchError, match=r"64 MiB free and 20 Python instances need 520 MiB.*--shm-size=520m"):
+        preflight.check_shared_memory(20, tmp_path)
+
+
+def test_only_leftovers_of_dead_launchers_are_cleared(tmp_path: Path) -> None:
+    """Promise: shared memory of a launcher that lives, and of anybody else, is not touched."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = [f"{preflight.region_prefix(gone.pid)}x", f"{preflight.region_prefix(os.getpid())}x", "triton_shm_x"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert preflight.clear_leftovers(tmp_path) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names[1:])
+
+
+def test_a_python_without_shared_library_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Promise: Debian's package is named, and pyenv's option."""
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda _name: None)
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    with pytest.raises(LaunchError, match=r"libpython3\.\d+\.so\.1\.0.*package libpython3\.\d+.*--enable-shared"):
+        install.libpython_folder()
+
+
+def test_no_tritonserver_lists_every_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Promise: the message says where was looked and what to install."""
+    monkeypatch.setattr(install, "OFFICIAL_ROOT", tmp_path / "opt")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(LaunchError, match=r"opt/bin/tritonserver, the Python package `pytriton`.*pip install"):
+        install.find_server()
+
+
+def test_the_official_image_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Promise: NVIDIA's layout wins over the wheel."""
+    for name in ("bin/tritonserver", "backends/python/triton_python_backend_stub"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(install, "OFFICIAL_ROOT", tmp_path)
+    found = install.find_server()
+    assert (found.binary, found.origin) == (tmp_path / "bin" / "tritonserver", "image")
+
+
+def test_a_profile_that_no_model_has_is_refused() -> None:
+    """Promise: a misspelt profile never means the GPU configuration."""
+    assert profiles(REPOSITORY) == ["cpu", "default"]
+    with pytest.raises(LaunchError, match="`gpu`; allowed: cpu, default"):
+        check_profile(REPOSITORY, "gpu")
+
+
+def test_unknown_flags_come_last(tmp_path: Path) -> None:
+    """Promise: whatever tritonserver knows can be set, also what the launcher sets itself."""
+    server = install.find_server()
+    options = ServeOptions(tmp_path, tmp_path, "cpu", extra=("--log-verbose=1", "--http-port=1"))
+    argv = build_argv(server, options, ["a"])
+    assert argv[-2:] == ["--log-verbose=1", "--http-port=1"]
+    assert "--model-config-name=cpu" in argv
+    assert "--load-model=a" in argv
+    assert "--http-address=127.0.0.1" in argv
+
+
+def test_the_environment_is_kept_and_added_to() -> None:
+    """Promise: what the caller set stays; libraries and packages of this environment come first."""
+    environment = build_environment(install.find_server(), {"LD_LIBRARY_PATH": "/mine", "OMP_NUM_THREADS": "7"})
+    assert environment["LD_LIBRARY_PATH"].endswith(":/mine")
+    assert environment["OMP_NUM_THREADS"] == "7"
+    assert str(Path(sys.executable).parent) in environment["PATH"]

@@ -1,0 +1,125 @@
+"""One item through the stages, with the stages' own code in this process where they need no network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from moderation import contract
+from moderation.errors import DeadlineError, InputError, StageError
+from moderation.images.pipeline import PreprocessConfig, preprocess
+from moderation.launcher.run import REPOSITORY
+from moderation.pipeline.items import Item
+from moderation.pipeline.moderate import Labels, Run, moderate
+from moderation.pipeline.release import Release
+from moderation.policy.evaluate import evaluate
+from moderation.policy.load import load
+from moderation.samples import render
+
+POLICY = load(REPOSITORY / contract.DECISION_LOGIC / "1")
+RELEASE = Release.load(REPOSITORY / contract.ENTRY / "1")
+LABELS = Labels(["nudity/explicit/buttocks"], ["photo", "document"])
+NO_TEXT = {"TEXT": np.array([], object), "SCORE": np.zeros(0), "QUAD": np.zeros((0, 4, 2))}
+Answers = dict[str, dict[str, Any] | Exception]
+
+
+def healthy() -> Answers:
+    """Answers of networks that see nothing."""
+    return {
+        contract.CLASSIFIER: {"PROBABILITIES": np.array([[0.9, 0.1]])},
+        contract.SAFETY: {"CANDIDATES": np.zeros((1, 300, 6), np.float32)},
+        contract.OCR: NO_TEXT,
+    }
+
+
+def run(
+    answers: Answers, image: bytes | None = None, deadline: float = 10.0, cancelled: bool = False
+) -> dict[str, Any]:
+    async def call(
+        model: str, version: int, inputs: Mapping[str, Any], outputs: Sequence[str], inline_faults: bool
+    ) -> dict[str, Any]:
+        if model in answers:
+            answer = answers[model]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        value = next(iter(inputs.values())).reshape(-1)[0]
+        if model == contract.PREPROCESSOR:
+            try:
+                found = preprocess(value, PreprocessConfig())
+            except InputError as error:
+                return {"INFO": np.array([json.dumps({"fault": error.as_fault()}).encode()], object)}
+            pixels = {"SAFETY_PIXELS": found.safety, "CLASSIFIER_PIXELS": found.classifier, "TEXT_PIXELS": found.text}
+            return {**pixels, "INFO": np.array([json.dumps(found.info).encode()], object)}
+        return {"VERDICT": np.array([json.dumps(evaluate(POLICY, json.loads(value))).encode()], object)}
+
+    item = Item(image if image is not None else render()["sunset.png"], None, None)
+    return asyncio.run(moderate(item, Run(call, RELEASE, LABELS, time.monotonic() + deadline, lambda: cancelled)))
+
+
+def test_nothing_found_is_allowed() -> None:
+    """Promise: with every signal there and nothing in it, the picture is allowed, and every stage is named."""
+    result = run(healthy())
+    assert (result["decision"], result["unknown"]) == ("allow", [])
+    assert result["content_type"]["name"] == "photo"
+    assert set(result["versions"]) == {*RELEASE.versions, "policy"}
+    assert set(result["timings_ms"]) == {"preprocess", "classifier", "safety", "ocr", "policy", "total"}
+
+
+@pytest.mark.parametrize("model", [contract.SAFETY, contract.OCR])
+def test_a_stage_that_fails_is_unknown(model: str) -> None:
+    """Promise: a person looks at what a stage could not, and the stage is named."""
+    result = run({**healthy(), model: StageError("gone")})
+    assert result["decision"] == "review"
+    assert result["unknown"] == [model]
+    assert model not in result["versions"]
+    assert result["reasons"][0]["evidence"]["stage"] == model
+
+
+def test_numbers_that_are_none_never_mean_allow() -> None:
+    """Promise: NaN from a network is a failed stage."""
+    candidates = np.zeros((1, 300, 6), np.float32)
+    candidates[0, 0, 4] = np.nan
+    assert run({**healthy(), contract.SAFETY: {"CANDIDATES": candidates}})["decision"] == "review"
+    broken = run({**healthy(), contract.CLASSIFIER: {"PROBABILITIES": np.array([[np.nan, 1.0]])}})
+    assert broken["unknown"] == [contract.CLASSIFIER]
+    assert broken["content_type"] is None
+
+
+def test_a_finding_decides() -> None:
+    """Promise: a label above its threshold blocks, with its score, box and source as evidence."""
+    candidates = np.zeros((1, 300, 6), np.float32)
+    candidates[0, 0] = (10, 10, 100, 100, 0.95, 0)
+    result = run({**healthy(), contract.SAFETY: {"CANDIDATES": candidates}})
+    assert (result["decision"], result["severity"]) == ("block", 6)
+    evidence = result["reasons"][0]["evidence"]
+    assert (evidence["label"], evidence["source"]) == ("nudity/explicit/buttocks", "safety-detector:1")
+
+
+def test_without_a_policy_a_person_decides() -> None:
+    """Promise: a policy that does not answer is a review, never an allow."""
+    result = run({**healthy(), contract.DECISION_LOGIC: StageError("gone")})
+    assert result["decision"] == "review"
+    assert result["reasons"][0]["rule"] == "policy-unavailable"
+
+
+def test_without_pixels_there_is_no_decision() -> None:
+    """Promise: the preprocessor is the one stage that cannot be missing."""
+    with pytest.raises(StageError):
+        run({**healthy(), contract.PREPROCESSOR: StageError("gone")})
+    with pytest.raises(InputError, match="empty"):
+        run(healthy(), image=b"")
+
+
+def test_time_is_kept() -> None:
+    """Promise: nothing is started for a request whose time is up or whose caller has gone."""
+    with pytest.raises(DeadlineError, match="deadline"):
+        run(healthy(), deadline=-1)
+    with pytest.raises(DeadlineError, match="cancelled"):
+        run(healthy(), cancelled=True)
