@@ -59,9 +59,15 @@ def _run(plan: Plan, console: Console, demo: bool) -> None:
     started = time.monotonic()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with stop_signals() as stop, Progress(*columns, console=console) as progress:
-        task = progress.add_task("starting tritonserver", total=len(contract.MODELS))
+        task = progress.add_task("starting tritonserver", total=0)
+        queued = 0
 
         def on_event(model: str, state: str, detail: str) -> None:
+            nonlocal queued
+            if state == "queued":
+                queued += 1
+                progress.update(task, total=queued)
+                return
             progress.update(task, advance=1, description=f"{model} {state}{': ' + detail[:200] if detail else ''}")
 
         with serving(plan, on_event) as server:

@@ -45,7 +45,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
 
     Args:
         plan: what to serve.
-        on_event: called with (model, "loaded" | "failed", detail) while models load.
+        on_event: called with (model, "queued" | "loaded" | "failed", detail) while models load.
 
     Raises:
         LaunchError: anything this machine or the plan lacks, before or while starting.
@@ -72,8 +72,11 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
             plan.grace_s,
             plan.extra,
         )
+        models = loadable(served)
+        for model in models:
+            on_event(model, "queued", "")
         server = Server(
-            build_argv(install, options, loadable(served)),
+            build_argv(install, options, models),
             build_environment(install, os.environ),
             plan.log or folder / "server.log",
             Control(f"http://{plan.address}:{plan.ports.http}"),
