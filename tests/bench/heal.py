@@ -33,8 +33,7 @@ def main() -> None:
                 continue  # has no version yet
             times = []
             for _ in range(ROUNDS):
-                wanted = server.control.instances(model)
-                wait_until(lambda m=model, n=wanted: len(stubs(server, m)) == n, 30)
+                wait_until(lambda: len(stubs(server, model)) == server.control.instances(model), 30)  # noqa: B023
                 for stub in stubs(server, model):
                     stub.kill()
                 started = time.monotonic()
