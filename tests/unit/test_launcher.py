@@ -29,6 +29,14 @@ def test_an_unsupported_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         preflight.check_python()
 
 
+def test_numpy_2_is_refused_beside_the_embedded_server() -> None:
+    """Promise: instead of processes that die on the first text, a sentence with the remedy."""
+    with pytest.raises(LaunchError, match=r"NumPy 2\.2\.6.*`numpy<2`"):
+        preflight.check_numpy("wheel", "2.2.6")
+    preflight.check_numpy("image", "2.2.6")
+    preflight.check_numpy("wheel", "1.26.4")
+
+
 def test_a_small_dev_shm_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise: with a container's default of 64 MB the message names the size and the option."""
     Usage = namedtuple("Usage", "total used free")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from moderation.errors import LaunchError
 
 SHM: Final = Path("/dev/shm")  # noqa: S108 - the kernel's shared memory, which Triton's Python backend uses
@@ -39,6 +41,20 @@ def check_python() -> None:
         raise LaunchError(
             f"Python {sys.version_info.major}.{sys.version_info.minor} is not supported; use 3.10, 3.11, 3.12 or 3.13"
         )
+
+
+def check_numpy(origin: str, version: str = np.__version__) -> None:
+    """Refuse NumPy 2 beside the embedded server, whose Python stubs read NumPy 1's memory layout and would crash.
+
+    Args:
+        origin: of the server, see `ServerInstall`.
+        version: of NumPy.
+
+    Raises:
+        LaunchError: naming both versions and the remedy.
+    """
+    if origin == "wheel" and not version.startswith("1."):
+        raise LaunchError(f"NumPy {version} does not work with the embedded tritonserver 24.10; install `numpy<2`")
 
 
 def check_ports(address: str, ports: Ports) -> None:

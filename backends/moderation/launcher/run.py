@@ -52,6 +52,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
     """
     preflight.check_python()
     install = find_server(plan.server)
+    preflight.check_numpy(install.origin)
     names = model_names(plan.repository)
     check_profile(plan.repository, plan.profile)
     preflight.check_ports(plan.address, plan.ports)
