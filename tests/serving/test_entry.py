@@ -138,3 +138,16 @@ def test_the_request_id_header_comes_back(server: Running) -> None:
     _, answer = post(url, document, {"x-request-id": "from-a-header"})
     result = next(o for o in answer["outputs"] if o["name"] == "RESULT")
     assert json.loads(result["data"][0])["request_id"] == "from-a-header"
+
+
+def test_a_deadline_is_kept(server: Running) -> None:
+    """Promise: a request that cannot be done in its time ends as unavailable, and a wrong deadline is named."""
+    encoded = base64.b64encode(SAMPLES["animation.gif"]).decode()
+    tensor = {"name": "IMAGE_B64", "shape": [1, 1], "datatype": "BYTES", "data": [encoded]}
+    url = f"{server.http}/v2/models/content-moderation-ensemble/infer"
+    status, answer = post(url, {"inputs": [tensor], "parameters": {"deadline_ms": 1}})
+    assert status == 503, answer
+    assert "deadline" in answer["error"]
+    status, answer = post(url, {"inputs": [tensor], "parameters": {"deadline_ms": -5}})
+    assert status == 400
+    assert "deadline_ms" in answer["error"]

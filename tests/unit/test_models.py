@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,4 +142,45 @@ def test_a_network_of_another_shape_is_refused(repository: Path) -> None:
     path = repository / contract.SAFETY / "1" / "model.yaml"
     path.write_text(path.read_text().replace("head: yolo_top_k", "head: ctc_best"))
     with pytest.raises(ModelBuildError, match="does not become safety-detector"):
+        steps_of(repository)
+
+
+@pytest.fixture
+def https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real https server over tmp_path/www with a certificate that this process trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *subject],
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "www").mkdir()
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    yield f"https://localhost:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_url_is_a_source(repository: Path, https: str, tmp_path: Path) -> None:
+    """Promise: a network is downloaded over https, checked against its digest, and nothing else is built."""
+    path = repository / contract.SAFETY / "1" / "model.yaml"
+    original = manifest.load(path)
+    onnx = sources.fetch(original.source, path.parent, repository)
+    (tmp_path / "www" / "model.onnx").write_bytes(onnx.read_bytes())
+    head, tail = path.read_text().split("source:\n")[0], path.read_text().split("graph:\n")[1]
+    source = f"source:\n  kind: url\n  url: {https}/model.onnx\n  sha256: {sources.sha256(onnx)}\n"
+    path.write_text(f"{head}{source}graph:\n{tail}")
+    assert steps_of(repository)[-1] == "done"
+    (entry,) = store.entries(repository)
+    assert sorted(p.name for p in entry.folder.iterdir()) == ["build.json", "model.bin", "model.xml"]
+    path.write_text(f"{head}{source.replace('model.onnx', 'none.onnx')}graph:\n{tail}")
+    with pytest.raises(ModelBuildError, match="cannot be downloaded"):
         steps_of(repository)
