@@ -43,7 +43,9 @@ class TritonPythonModel:
                 return found["INDICES"], found["SCORES"]
 
             pixels = adapter.required(request, "PIXELS")
-            return adapter.response(as_tensors(await read(pixels, detect, recognise, self.config, self.characters)))
+            first = adapter.request_parameters(request).get("check_first") == "true"
+            lines = await read(pixels, detect, recognise, self.config, self.characters, check_first=first)
+            return adapter.response(as_tensors(lines))
         except Exception as error:
             return adapter.error_response(error, self.name)
 

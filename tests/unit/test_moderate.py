@@ -42,7 +42,7 @@ def run(
     answers: Answers, image: bytes | None = None, deadline: float = 10.0, cancelled: bool = False
 ) -> dict[str, Any]:
     async def call(
-        model: str, version: int, inputs: Mapping[str, Any], outputs: Sequence[str], inline_faults: bool
+        model: str, version: int, inputs: Mapping[str, Any], outputs: Sequence[str], parameters: Mapping[str, str]
     ) -> dict[str, Any]:
         if model in answers:
             answer = answers[model]

@@ -12,6 +12,7 @@ from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer, perf_data
 from moderation.cli.samples import samples
 from moderation.cli.serve import serve
+from moderation.cli.train import app as train
 
 app = typer.Typer(
     name="moderation",
@@ -28,6 +29,7 @@ app.command()(samples)
 app.command(name="perf-data")(perf_data)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)
 app.add_typer(models, name="models")
+app.add_typer(train, name="train")
 
 
 def _version(wanted: bool) -> None:

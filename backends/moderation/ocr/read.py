@@ -36,6 +36,8 @@ class OcrConfig:
         text_score: 0-1; lines below it are dropped.
         batch: most strips in one call of the recogniser.
         widths: strips are padded to one of these widths in pixels.
+        check_side: shorter side of the small picture that `check_first` looks at.
+        check_threshold: 0-1; a pixel of the small picture that is text with this probability asks for a full reading.
     """
 
     min_side: int = 736
@@ -46,6 +48,8 @@ class OcrConfig:
     text_score: float = 0.5
     batch: int = 16
     widths: tuple[int, ...] = (96, 160, 240, 320, 480, 640, 960)
+    check_side: int = 320
+    check_threshold: float = 0.3
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> OcrConfig:
@@ -77,6 +81,8 @@ class OcrConfig:
                 ("unclip_ratio", config.unclip_ratio, 0 <= config.unclip_ratio <= 10, "0 to 10"),
                 ("text_score", config.text_score, 0 <= config.text_score <= 1, "0 to 1"),
                 ("batch", config.batch, 1 <= config.batch <= 64, "1 to 64"),
+                ("check_side", config.check_side, 32 <= config.check_side <= config.min_side, "32 to min_side"),
+                ("check_threshold", config.check_threshold, 0 < config.check_threshold < 1, "between 0 and 1"),
                 ("widths", config.widths, config.widths[0] >= 8, "8 or more"),
             )
             if not fits
@@ -102,7 +108,13 @@ class Line:
 
 
 async def read(
-    pixels: Pixels, detect: Detect, recognise: Recognise, config: OcrConfig, characters: Sequence[str]
+    pixels: Pixels,
+    detect: Detect,
+    recognise: Recognise,
+    config: OcrConfig,
+    characters: Sequence[str],
+    *,
+    check_first: bool = False,
 ) -> list[Line]:
     """Lines of text of a picture in reading order.
 
@@ -112,6 +124,8 @@ async def read(
         recognise: the text-recognizer.
         config: settings.
         characters: the recogniser's, by class.
+        check_first: look at a small picture first and read only when it seems to have text; a fifth of the work where
+            there is none.
 
     Raises:
         InputError: not such pixels.
@@ -121,6 +135,8 @@ async def read(
         raise InputError(f"PIXELS is {list(pixels.shape)}; [height, width, 3] is expected", reason="bad_pixels")
     padded, above = pad_strip(pixels)
     height, width = padded.shape[:2]
+    if check_first and not await _has_text(padded, detect, config):
+        return []
     probability = (await detect(resize_for_detector(padded, config)[np.newaxis]))[0]
     quads = find_quads(
         probability,
@@ -140,6 +156,16 @@ async def read(
             if text.strip() and score >= config.text_score:
                 lines[index] = Line(text, score, np.clip(quads[index] - [0, above], 0, limit).astype(np.float32))
     return [lines[index] for index in sorted(lines)]
+
+
+async def _has_text(pixels: Pixels, detect: Detect, config: OcrConfig) -> bool:
+    """Whether any pixel of a small picture looks like text."""
+    scale = config.check_side / min(pixels.shape[:2])
+    if scale >= 1:
+        return True  # already small: looking costs as much as reading
+    small = cv2.resize(pixels, _multiples(pixels, scale), interpolation=cv2.INTER_AREA)
+    probability = await detect(np.asarray(small, np.uint8)[np.newaxis])
+    return bool(probability.max() >= config.check_threshold * 255)
 
 
 _STRIP_HEIGHT: Final = 30
@@ -163,5 +189,10 @@ def resize_for_detector(pixels: Pixels, config: OcrConfig) -> Pixels:
     height, width = pixels.shape[:2]
     scale = max(1.0, config.min_side / min(height, width))
     scale = min(scale, config.max_side / max(height, width))
-    sides = [max(STRIDE, round(int(side * scale) / STRIDE) * STRIDE) for side in (width, height)]
-    return np.asarray(cv2.resize(pixels, (sides[0], sides[1])), np.uint8)
+    return np.asarray(cv2.resize(pixels, _multiples(pixels, scale)), np.uint8)
+
+
+def _multiples(pixels: Pixels, scale: float) -> tuple[int, int]:
+    """Width and height after scaling, as multiples of the detector's stride."""
+    height, width = (max(STRIDE, round(int(side * scale) / STRIDE) * STRIDE) for side in pixels.shape[:2])
+    return width, height

@@ -28,13 +28,26 @@ STAGE_KEYS: Final = {
     contract.DECISION_LOGIC: "policy",
 }
 """Names of the stages in `timings_ms` and in the metrics."""
+INLINE_FAULTS: Final = {"faults": "inline"}
+"""Parameter that asks a stage for refusals as data; see `serving.adapter.wants_inline_faults`."""
+CHECK_FIRST: Final = {"check_first": "true"}
+"""Parameter that asks the ocr-engine for a cheap look before it reads; see `ocr.read`."""
+PHOTO: Final = "photo"
+PHOTO_SCORE: Final = 0.8
+"""From this score on, a picture that is a photo is only read when a cheap look sees text."""
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class Call(Protocol):
     """Calls one version of one model; raises InputError or StageError."""
 
     def __call__(
-        self, model: str, version: int, inputs: Mapping[str, Array], outputs: Sequence[str], inline_faults: bool
+        self,
+        model: str,
+        version: int,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        parameters: Mapping[str, str],
     ) -> Awaitable[dict[str, Array]]:
         """Outputs by name."""
 
@@ -65,7 +78,7 @@ class Run:
     unknown: list[str] = field(default_factory=list)
 
     async def stage(
-        self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str], *, inline_faults: bool = False
+        self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str], parameters: Mapping[str, str] = _NONE
     ) -> dict[str, Array]:
         """Call a stage, unless time is up.
 
@@ -78,7 +91,7 @@ class Run:
             raise DeadlineError(f"the caller cancelled before {model}")
         started = time.perf_counter()
         try:
-            return await self.call(model, self.release.versions[model], inputs, outputs, inline_faults)
+            return await self.call(model, self.release.versions[model], inputs, outputs, parameters)
         finally:
             key = STAGE_KEYS[model]
             self.timings[key] = self.timings.get(key, 0.0) + (time.perf_counter() - started) * 1e3
@@ -101,15 +114,14 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         contract.PREPROCESSOR,
         {"IMAGE": _text(item.image).reshape(1)},
         ["SAFETY_PIXELS", "CLASSIFIER_PIXELS", "TEXT_PIXELS", "INFO"],
-        inline_faults=True,
+        INLINE_FAULTS,
     )
     info = json.loads(views["INFO"].reshape(-1)[0])
     if "fault" in info:
         raise InputError.from_fault(info["fault"])
-    content_type, labels, text = await asyncio.gather(
-        _known(run, contract.CLASSIFIER, _classify(run, views["CLASSIFIER_PIXELS"])),
+    labels, (content_type, text) = await asyncio.gather(
         _known(run, contract.SAFETY, _detect(run, views["SAFETY_PIXELS"], info)),
-        _known(run, contract.OCR, _read(run, views["TEXT_PIXELS"], info)),
+        _classify_and_read(run, views, info),
     )
     indexes = info.pop("frame_indexes")
     for finding in (*(labels or ()), *(text or ())):
@@ -146,6 +158,14 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
     }
 
 
+async def _classify_and_read(run: Run, views: Mapping[str, Array], info: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Content type, then text: most photos have none, and reading is the dearest stage."""
+    content_type = await _known(run, contract.CLASSIFIER, _classify(run, views["CLASSIFIER_PIXELS"]))
+    photo = content_type is not None and content_type["name"] == PHOTO and content_type["score"] >= PHOTO_SCORE
+    settings = CHECK_FIRST if photo else _NONE
+    return content_type, await _known(run, contract.OCR, _read(run, views["TEXT_PIXELS"], info, settings))
+
+
 async def _known(run: Run, model: str, work: Awaitable[Any]) -> Any:
     """A branch's answer, or None and the model's name among the unknown."""
     try:
@@ -180,10 +200,10 @@ async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> list[dict
     ]
 
 
-async def _read(run: Run, frames: Array, info: Mapping[str, Any]) -> list[dict[str, Any]]:
+async def _read(run: Run, frames: Array, info: Mapping[str, Any], settings: Mapping[str, str]) -> list[dict[str, Any]]:
     """Text of every examined frame; a line that stands still is reported once, at its first frame."""
     answers = await asyncio.gather(
-        *(run.stage(contract.OCR, {"PIXELS": frame}, ["TEXT", "SCORE", "QUAD"]) for frame in frames)
+        *(run.stage(contract.OCR, {"PIXELS": frame}, ["TEXT", "SCORE", "QUAD"], settings) for frame in frames)
     )
     height, width = frames.shape[1:3]
     scale = np.array([info["width"] / width, info["height"] / height])
@@ -204,7 +224,7 @@ async def _decide(run: Run, signals: Mapping[str, Any]) -> dict[str, Any]:
     """The policy's verdict; without a policy a person has to look."""
     payload = _text(json.dumps(signals, ensure_ascii=False).encode())
     try:
-        found = await run.stage(contract.DECISION_LOGIC, {"SIGNALS": payload}, ["VERDICT"], inline_faults=True)
+        found = await run.stage(contract.DECISION_LOGIC, {"SIGNALS": payload}, ["VERDICT"], INLINE_FAULTS)
     except StageError:
         run.unknown.append(contract.DECISION_LOGIC)
         return {

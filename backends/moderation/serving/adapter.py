@@ -150,7 +150,12 @@ class Caller:
         return bool(self._request.is_cancelled())
 
     async def __call__(
-        self, model: str, version: int, inputs: Mapping[str, Array], outputs: Sequence[str], inline_faults: bool
+        self,
+        model: str,
+        version: int,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        parameters: Mapping[str, str],
     ) -> dict[str, Array]:
         """See `call`."""
         return await call(
@@ -158,7 +163,7 @@ class Caller:
             inputs,
             outputs,
             version=version,
-            parameters={"faults": "inline"} if inline_faults else None,
+            parameters=parameters,
             request_id=self._id,
             trace=self._trace,
         )

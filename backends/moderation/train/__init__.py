@@ -1,0 +1,1 @@
+"""Training the content-classifier: data by source, synthetic variety, augmentation, fitting, report, export."""

@@ -1,0 +1,100 @@
+"""Training the content-classifier. Needs the extra [train], which weighs several GB and is not part of the lock."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from moderation.train import report
+
+REASON = "needs the extra [train]: pip install 'content-moderation[train]'"
+
+
+def test_calibration_is_measured_and_cured() -> None:
+    """Promise: scores that are too sure have a temperature above 1 and a smaller calibration error after it."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 4000)
+    scores = rng.normal(0, 1, (4000, 4))
+    scores[np.arange(4000), labels] += 1.2
+    sure = scores * 4
+    temperature = report.find_temperature(sure, labels)
+    before = report.evaluate("abcd", report.softmax(sure), labels)
+    after = report.evaluate("abcd", report.softmax(sure, temperature), labels)
+    assert temperature > 1.5
+    assert after.calibration_error < before.calibration_error / 3
+    assert after.macro == before.macro
+
+
+def test_recall_and_precision_are_those_of_the_table() -> None:
+    """Promise: rows are the truth."""
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    found = report.evaluate(["a", "b"], probabilities, np.array([0, 0, 1]))
+    assert found.recall.tolist() == [0.5, 1.0]
+    assert found.precision.tolist() == [1.0, 0.5]
+    assert "| a | 2 | 0.500 | 1.000 |" in found.table()
+
+
+@pytest.mark.parametrize("name", ["document", "screenshot", "chart", "illustration", "meme", "code_2d"])
+def test_synthetic_pictures_are_drawn_and_repeatable(name: str) -> None:
+    """Promise: every class can be drawn in many ways, and a seed always draws the same."""
+    pytest.importorskip("matplotlib", reason=REASON)
+    pytest.importorskip("zxingcpp", reason=REASON)
+    from moderation.train.data import spoil
+    from moderation.train.pictures import GENERATORS
+
+    ground = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8))
+    seen = []
+    for seed in range(8):
+        first, again = (
+            spoil(GENERATORS[name](rng, [ground]), rng) for rng in (random.Random(seed), random.Random(seed))
+        )
+        assert first.shape == (256, 256, 3)
+        assert (first == again).all()
+        seen.append(first)
+    assert len({picture.tobytes() for picture in seen}) == 8
+
+
+def test_no_source_is_all_that_a_class_is() -> None:
+    """Promise: classes are drawn alike, and within a class a small source more often than its share."""
+    pytest.importorskip("torch", reason=REASON)
+    from moderation.train.fit import Data, weights
+
+    labels = np.array([0] * 100 + [1] * 4)
+    sources = np.array(["large"] * 96 + ["small"] * 4 + ["other"] * 4)
+    chance = weights(Data(np.zeros((104, 1, 1, 3), np.uint8), labels, sources))
+    assert chance[labels == 0].sum() == pytest.approx(0.5)
+    assert chance[sources == "small"].sum() == pytest.approx(0.5 * 2 / (2 + 96**0.5))
+
+
+def test_a_training_learns_and_exports(tmp_path: Path) -> None:
+    """Promise: the same seed gives the same network; the exported file is that network with UINT8 pixels in front."""
+    torch = pytest.importorskip("torch", reason=REASON)
+    pytest.importorskip("onnxscript", reason=REASON)
+    import onnxruntime
+
+    from moderation.train.export import export
+    from moderation.train.fit import Data, Plan, fit
+    from moderation.train.network import Served
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(32) % 2
+    pixels = rng.integers(0, 90, (32, 256, 256, 3), np.uint8)
+    pixels[labels == 1] += 150
+    data = Data(pixels, labels, np.array(["one"] * 32))
+    losses: list[float] = []
+    first, again = (
+        fit(data, Plan(steps=12, batch=8, mix=0), 2, lambda _s, loss, _n: losses.append(loss)) for _ in range(2)
+    )
+    assert losses[11] < losses[0]
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    path = export(first, 1.7, tmp_path)
+    batch = rng.integers(0, 256, (5, 224, 224, 3), np.uint8)
+    (found,) = onnxruntime.InferenceSession(path).run(["PROBABILITIES"], {"PIXELS": batch})
+    with torch.inference_mode():
+        wanted = Served(first, 1.7).eval()(torch.from_numpy(batch)).numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
