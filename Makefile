@@ -31,7 +31,7 @@ test: $(STAMP) ## the whole suite against a real tritonserver
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
 
-bench: $(STAMP) ## throughput and latency by perf_analyzer (6 min on 2 cores)
+bench: $(STAMP) ## throughput and latency by perf_analyzer (9 min on 2 cores)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/pipeline.py
 

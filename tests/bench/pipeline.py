@@ -1,6 +1,6 @@
 """Throughput and latency of the whole pipeline with perf_analyzer: photos, and pictures full of text.
 
-    make bench           # needs the real images in ../shared/data; 6 minutes on 2 cores
+    make bench           # needs the real images in ../shared/data; 9 minutes on 2 cores
     python tests/bench/pipeline.py --photos DIR --texts DIR --output FILE
 
 Each row is one run of perf_analyzer over the same pictures through a server of its own; rounds are interleaved, so that

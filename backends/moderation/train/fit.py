@@ -105,6 +105,12 @@ def to_batch(pixels: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
+def _moving_average(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    """Exponential moving average that forgets the untrained beginning quickly."""
+    keep = min(0.998, (1 + int(count)) / (10 + int(count)))
+    return average * keep + current * (1 - keep)
+
+
 def fit(
     data: Data, plan: Plan, classes: int, on_step: Callable[[int, float, ContentClassifier], None] = lambda *_: None
 ) -> ContentClassifier:
@@ -122,9 +128,7 @@ def fit(
     torch.manual_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
     network = ContentClassifier(classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-    )
+    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_moving_average, use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.rate, total_steps=plan.steps, pct_start=0.1)
     chance = weights(data)

@@ -330,7 +330,7 @@ _FORMATS: Final = (
 def code_2d(rng: random.Random, grounds: Sequence[Picture]) -> Picture:
     """QR and bar codes: close up, on labels, on pages, as small parts of photos."""
     code = _code(rng)
-    kind = rng.choice(("plain", "photo", "photo", "label", "label", "page", "grey"))
+    kind = rng.choice(("plain", "photo", "photo", "label", "label", "page", "stuck on", "stuck on", "grey"))
     if kind == "plain":
         return ImageOps.expand(code, rng.randint(4, 60), rng.choice([(255, 255, 255), colour(rng, 180, 255)]))
     if kind in ("label", "grey"):
@@ -346,6 +346,8 @@ def code_2d(rng: random.Random, grounds: Sequence[Picture]) -> Picture:
         sheet.paste(code, (rng.randint(0, sheet.width - code.width), rng.randint(0, sheet.height - code.height)))
         found = on_a_surface(sheet, rng, grounds) if rng.random() < 0.7 else tilted(sheet, rng)
         return found.convert("L").convert("RGB") if kind == "grey" else found
+    if kind == "stuck on":
+        return _stuck_on(code, rng, grounds)
     if kind == "page":
         page = document(rng, ()).copy()
         code = code.resize((int(page.width * rng.uniform(0.35, 0.6)),) * 2) if code.height == code.width else code
@@ -356,6 +358,20 @@ def code_2d(rng: random.Random, grounds: Sequence[Picture]) -> Picture:
         side = max(code.size) * 2
         return page.crop((0, 0, min(page.width, side * 2), min(page.height, side * 2))) if rng.random() < 0.4 else page
     return on_a_surface(ImageOps.expand(code, rng.randint(6, 30), "white"), rng, grounds)
+
+
+def _stuck_on(code: Picture, rng: random.Random, grounds: Sequence[Picture]) -> Picture:
+    """A label at any angle on a printed page or a thing, seen from near, in warm or cold light."""
+    label = ImageOps.expand(code, rng.randint(4, 24), "white").convert("RGBA").rotate(rng.uniform(0, 360), expand=True)
+    side = int(max(label.size) * rng.uniform(1.1, 2.2))
+    under = document(rng, ()) if rng.random() < 0.6 or not grounds else rng.choice(grounds)
+    ground = ImageOps.fit(under.rotate(rng.uniform(0, 360), expand=True, fillcolor=colour(rng)), (side * 2, side * 2))
+    ground = ground.crop((side // 2, side // 2, side // 2 + side, side // 2 + side))
+    at = rng.randint(0, side - label.width), rng.randint(0, side - label.height)
+    ground.paste(label, at, label.getchannel("A"))
+    light = Image.new("RGB", ground.size, rng.choice([(255, 190, 110), (150, 180, 255), (120, 110, 100)]))
+    ground = Image.blend(ground, light, rng.uniform(0, 0.4))
+    return ground.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.5)))
 
 
 def _code(rng: random.Random) -> Picture:
