@@ -94,9 +94,10 @@ def _where(error: Exception) -> str:
     return place
 
 
-def log_info(message: str) -> None:
-    """One line in the server's log."""
-    pb.Logger.log_info(message)
+def metric_family(name: str, description: str, *, histogram: bool) -> Any:
+    """A counter or a histogram on the metrics port; its `Metric(labels=…)` makes a series."""
+    kind = pb.MetricFamily.HISTOGRAM if histogram else pb.MetricFamily.COUNTER
+    return pb.MetricFamily(name=name, description=description, kind=kind)
 
 
 async def call(

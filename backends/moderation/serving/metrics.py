@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import triton_python_backend_utils as pb
+from moderation.serving import adapter
 
 SECONDS: Final = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
 """Buckets around the goal, p95 < 0.15 s."""
@@ -28,11 +28,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._families = {
-            name: pb.MetricFamily(
-                name=name,
-                description=text,
-                kind=pb.MetricFamily.COUNTER if buckets is None else pb.MetricFamily.HISTOGRAM,
-            )
+            name: adapter.metric_family(name, text, histogram=buckets is not None)
             for name, (text, buckets) in _KINDS.items()
         }
         self._series: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
