@@ -54,6 +54,8 @@ def test_only_leftovers_of_dead_launchers_are_cleared(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert preflight.clear_leftovers(tmp_path) == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names[1:])
+    preflight.clear_own(os.getpid(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == names[2:]
 
 
 def test_a_python_without_shared_library_is_told_what_to_install(

@@ -120,6 +120,12 @@ def region_prefix(pid: int) -> str:
     return f"{REGION_PREFIX}{pid}-"
 
 
+def clear_own(pid: int, shm: Path = SHM) -> None:
+    """Remove what a server that had to be killed left in shared memory; call it when all of its processes are gone."""
+    for path in shm.glob(f"{region_prefix(pid)}*"):
+        path.unlink(missing_ok=True)
+
+
 def clear_leftovers(shm: Path = SHM) -> int:
     """Remove the shared memory of launchers that are gone; regions of living ones stay.
 
