@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +26,10 @@ def _train() -> None:
 def content_classifier(
     data: Annotated[Path, typer.Option(help="Folder with train/<class>/* and validation/<class>/*.")],
     output: Annotated[Path, typer.Option(help="Folder for classifier.onnx, report.md and plots.")],
-    steps: Annotated[int, typer.Option(min=1, help="Batches of 64 pictures.")] = 4000,
+    more: Annotated[
+        list[Path] | None, typer.Option(help="More train/<class>/*, as `collect` makes; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 64 pictures.")] = 10000,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes that prepare pictures.")] = os.cpu_count() or 1,
 ) -> None:
@@ -36,19 +41,44 @@ def content_classifier(
     except ImportError as error:
         console.print(f"module {error.name} is missing; pip install content-moderation\\[train]", style="red")
         raise typer.Exit(2) from None
-    columns = TextColumn("{task.description:<20}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-    tasks: dict[str, TaskID] = {}
     try:
-        with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-
-            def progress(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = bar.add_task(what, total=total)
-                bar.update(tasks[what], completed=done)
-
-            outcome = train(data, output, Plan(steps=steps, seed=seed), workers, progress)
+        with _bar(console) as progress:
+            outcome = train(data, output, Plan(steps=steps, seed=seed), workers, progress, more or [])
     except ConfigError as error:
         console.print(error.message, style="red", markup=False)
         raise typer.Exit(2) from None
     console.print(outcome.report.table(), markup=False)
     console.print(f"macro recall {outcome.report.macro:.3f} on sources never trained on; {outcome.path}")
+
+
+@app.command()
+def collect(
+    output: Annotated[Path, typer.Argument(help="Folder to write train/<class>/* and manifest.csv to.")],
+) -> None:
+    """Fetch more pictures to learn from: free-licensed Debian packages, named in train/sources.yaml."""
+    from moderation.train.collect import collect as fetch
+    from moderation.train.collect import recipe
+
+    console = Console(stderr=True)
+    try:
+        with _bar(console) as progress:
+            count = fetch(recipe(), output, progress)
+    except ConfigError as error:
+        console.print(error.message, style="red", markup=False)
+        raise typer.Exit(2) from None
+    console.print(f"{count} pictures in {output}")
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for each thing that is counted."""
+    columns = TextColumn("{task.description:<20}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        yield progress

@@ -87,15 +87,15 @@ def squeeze(picture: Image.Image, side: int = SIDE) -> Pixels:
     return np.asarray(cv2.resize(pixels, (side, side), interpolation=how), np.uint8)
 
 
-def open_rgb(path: Path) -> Image.Image:
-    """A file as RGB with white behind transparency, reduced to what training can use."""
+def open_rgb(path: Path, ground: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """A file as RGB with a colour behind transparency, reduced to what training can use."""
     with Image.open(path) as opened:
         opened.draft("RGB", (1300, 1300))
         picture = opened.convert("RGBA") if opened.has_transparency_data else opened.convert("RGB")
     if picture.mode == "RGBA":
-        white = Image.new("RGB", picture.size, "white")
-        white.paste(picture, mask=picture.getchannel("A"))
-        picture = white
+        behind = Image.new("RGB", picture.size, ground)
+        behind.paste(picture, mask=picture.getchannel("A"))
+        picture = behind
     picture.thumbnail((1300, 1300))
     return picture
 
@@ -116,8 +116,11 @@ def _prepare(paths: Sequence[Path]) -> None:
 def _real(task: tuple[Path, int]) -> Pixels:
     path, seed = task
     rng = random.Random(f"{path.name}-{seed}")  # noqa: S311 - pictures, not secrets
-    picture = open_rgb(path)
-    return squeeze(picture) if seed < 0 else spoil(picture, rng)
+    if seed < 0:
+        return squeeze(open_rgb(path))
+    # transparency is seen on white most often, but a white ground must not tell the class
+    ground = (255, 255, 255) if rng.random() < 0.5 else tuple(rng.randint(0, 255) for _ in range(3))
+    return spoil(open_rgb(path, ground), rng)
 
 
 def _synthetic(task: tuple[str, int]) -> Pixels:
