@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from moderation.cli.labels import print_labels
 from moderation.errors import ModerationError
 from moderation.launcher.control import Control
 from moderation.launcher.run import REPOSITORY
@@ -90,9 +91,16 @@ def list_(repository: Repository = REPOSITORY) -> None:
 
 
 @app.command()
+def labels(repository: Repository = REPOSITORY) -> None:
+    """Every label name of the taxonomy, what it means, and which networks give it."""
+    with _errors():
+        print_labels(repository.resolve())
+
+
+@app.command()
 def verify(repository: Repository = REPOSITORY) -> None:
     """Check every file of the store against its digest and run each network once; exit code 1 when one is not fit."""
-    from moderation.models.build import check  # OpenVINO takes a moment to import
+    from moderation.models.conform import check  # OpenVINO takes a moment to import
 
     console, sound = Console(), True
     with _errors():
@@ -100,7 +108,7 @@ def verify(repository: Repository = REPOSITORY) -> None:
             verdict: str = entry.state()
             if verdict == "built":
                 try:
-                    check(entry.folder, entry.model)
+                    check(entry.folder, entry.model, entry.manifest)
                 except ModerationError as error:
                     verdict = f"unfit: {error.message}"
             sound = sound and verdict == "built"

@@ -6,20 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from moderation import contract
 from moderation.errors import ModelBuildError
+from moderation.models.labels import Classes, Label, Strict, faults_of
 
 FILE: Final = "model.yaml"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
-
-
-class Strict(BaseModel):
-    """No unknown keys, no conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+PositiveThree = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
 
 class PackageSource(Strict):
@@ -58,10 +54,20 @@ class Input(Strict):
     """
 
     channels: Literal["rgb", "bgr"] = "rgb"
-    mean: Three = [0.0, 0.0, 0.0]
-    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)] = [1.0, 1.0, 1.0]
-    height: int | None = None
-    width: int | None = None
+    mean: Three = Field(default_factory=lambda: [0.0, 0.0, 0.0])
+    std: PositiveThree = Field(default_factory=lambda: [1.0, 1.0, 1.0])
+
+
+Head = Literal["yolo_top_k", "probability_map", "ctc_best", "softmax_scores", "sigmoid_scores", "scores", "none"]
+_CLASSIFIERS: Final[tuple[Head, ...]] = ("softmax_scores", "sigmoid_scores", "scores", "none")
+HEADS: Final[dict[str, tuple[Head, ...]]] = {
+    contract.CLASSIFIER: _CLASSIFIERS,
+    contract.SAFETY: ("yolo_top_k", "none"),
+    contract.SAFETY_CLASSIFIER: _CLASSIFIERS,
+    contract.TEXT_DETECTOR: ("probability_map", "none"),
+    contract.TEXT_RECOGNIZER: ("ctc_best", "none"),
+}
+"""Heads that give a model the outputs of its contract."""
 
 
 class Graph(Strict):
@@ -70,33 +76,70 @@ class Graph(Strict):
     Attributes:
         input: what goes in front; None when the network takes UINT8 NHWC itself.
         head: what is put behind: `yolo_top_k` (anchors to the best candidates), `probability_map` (0-1 to UINT8),
-            `ctc_best` (class scores to index and score), `none`.
+            `ctc_best` (class scores to index and score), `softmax_scores` and `sigmoid_scores` (a classifier's logits
+            to probabilities), `scores` (a classifier's probabilities as they are), `none` (the outputs are the
+            contract's). See `HEADS` for which goes with which model.
         metadata_characters: key of the file's metadata that holds the recogniser's characters.
     """
 
     input: Input | None = None
-    head: Literal["yolo_top_k", "probability_map", "ctc_best", "none"] = "none"
+    head: Head = "none"
     metadata_characters: str | None = None
 
 
 class Manifest(Strict):
-    """One version of one network."""
+    """One version of one network.
+
+    Attributes:
+        classes: `exclusive` when the scores of all classes sum to 1 (softmax): scores of classes with the same name are
+            added; `independent` (sigmoid): the greatest counts.
+        labels: what each class means, in the order of the network's classes; empty for text networks.
+        view: what a safety-classifier sees of a picture, such as `224x224 stretch` (see `images.views.View`). The other
+            networks have the size that their contract gives.
+    """
 
     description: Annotated[str, Field(min_length=1)]
     version: Annotated[str, Field(min_length=1)]
     licence: Annotated[str, Field(min_length=1)]
     source: Source
     graph: Graph = Graph()
-    labels: list[str] = []
+    classes: Literal["exclusive", "independent"] = "exclusive"
+    labels: list[Label] = Field(default_factory=list)
+    view: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3} (stretch|letterbox)$")] | None = None
+
+    def mapping(self) -> Classes:
+        """The classes, ready to name scores."""
+        return Classes(tuple(self.labels), exclusive=self.classes == "exclusive")
+
+    def size(self, model: str) -> tuple[int, int]:
+        """Height and width of a network's PIXELS; -1 where any is taken."""
+        if self.view:
+            width, height = self.view.split(" ")[0].split("x")
+            return int(height), int(width)
+        height_, width_, _ = contract.MODELS[model].inputs[0].dims
+        return height_, width_
 
 
 def load(path: Path) -> Manifest:
     """Read and check a manifest.
 
+    Args:
+        path: `<model>/<version>/model.yaml`: which names a label may have depends on the model.
+
     Raises:
-        ModelBuildError: every fault with its path.
+        ModelBuildError: every fault with its path; also a label that the taxonomy does not know.
     """
-    return _check(path, _read(path))
+    manifest = _check(path, _read(path))
+    model = path.parent.parent.name
+    faults = faults_of(manifest.labels, model)
+    if (manifest.view is None) == (model == contract.SAFETY_CLASSIFIER):
+        say = "is missing; give the size that the network takes, such as" if manifest.view is None else "is only for a"
+        faults.append(f"view {say} {'`224x224 stretch`' if manifest.view is None else contract.SAFETY_CLASSIFIER}")
+    if manifest.graph.head not in HEADS[model]:
+        faults.append(f"graph.head `{manifest.graph.head}` does not fit {model}; allowed: {', '.join(HEADS[model])}")
+    if faults:
+        raise ModelBuildError(f"{path}: " + "; ".join(faults))
+    return manifest
 
 
 def _read(path: Path) -> Any:

@@ -1,24 +1,37 @@
-"""Label names of the networks that a release calls, from their manifests in the served repository."""
+"""What the classes of the networks mean that a release calls, from their manifests in the served repository."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from moderation import contract
+from moderation.images.views import View
 from moderation.models import manifest
+from moderation.models.labels import Classes
 from moderation.pipeline.moderate import Labels
 from moderation.pipeline.release import Release
 
 
 def load_labels(repository: Path, release: Release) -> Labels:
-    """Labels by class index; empty for a network that is not there.
+    """Labels by class index; none for a network that is not there.
 
     Raises:
-        ModelBuildError: a manifest is wrong.
+        ModelBuildError: a manifest is wrong, or has a label that the taxonomy does not know.
     """
 
-    def names(model: str) -> list[str]:
-        path = repository / model / str(release.versions[model]) / manifest.FILE
-        return manifest.load(path).labels if path.is_file() else []
+    manifests = {
+        model: manifest.load(path)
+        for model, version in release.versions.items()
+        if (path := repository / model / str(version) / manifest.FILE).is_file()
+    }
 
-    return Labels(names(contract.SAFETY), names(contract.CLASSIFIER))
+    def classes(model: str) -> Classes:
+        return manifests[model].mapping() if model in manifests else Classes()
+
+    judge = manifests.get(contract.SAFETY_CLASSIFIER)
+    return Labels(
+        classes(contract.SAFETY),
+        classes(contract.CLASSIFIER),
+        classes(contract.SAFETY_CLASSIFIER),
+        View.parse("view", judge.view) if judge and judge.view else None,
+    )
