@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from moderation.errors import StageError
 from moderation.images.codes import UNREAD
 
 CODE: Final = "code_2d"
@@ -22,35 +20,27 @@ none had a decoded code of that size and 7 had bars that were none; of 86 with c
 
 
 def content_type(
-    probabilities: npt.NDArray[np.floating[Any]],
-    labels: Sequence[str],
-    codes: Sequence[Mapping[str, Any]],
-    width: int,
-    height: int,
+    scores: Mapping[str, float], codes: Sequence[Mapping[str, Any]], width: int, height: int
 ) -> tuple[str, float]:
     """The most probable kind, by Bayes' rule with the codes as evidence for or against `code_2d`.
 
     Args:
-        probabilities: [frames, classes], calibrated; an animation is what most of its frames are.
-        labels: names by class.
+        scores: calibrated probability of each kind.
         codes: from `images.codes`, in pixels of the full picture.
         width: of the full picture.
         height: likewise.
 
     Returns:
-        Label and its probability, 0-1.
-
-    Raises:
-        StageError: not finite, or not as many as labels.
+        Kind and its probability, 0-1.
     """
-    mean = np.asarray(probabilities, np.float64).mean(axis=0)
-    if not np.isfinite(mean).all() or len(mean) != len(labels):
-        raise StageError(f"content-classifier gave {len(mean)} values that are no probabilities of its labels")
-    if CODE in labels:
-        mean[labels.index(CODE)] *= _evidence(codes, width * height)
-        mean /= mean.sum()
-    best = int(mean.argmax())
-    return labels[best], float(mean[best])
+    found = dict(scores)
+    if CODE in found:
+        before = found[CODE]
+        after = before * _evidence(codes, width * height)
+        total = sum(found.values()) - before + after
+        found = {name: score / total for name, score in {**found, CODE: after}.items()} if total > 0 else found
+    best = max(found, key=found.__getitem__)
+    return best, found[best]
 
 
 def _evidence(codes: Sequence[Mapping[str, Any]], pixels: int) -> float:

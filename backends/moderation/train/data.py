@@ -123,7 +123,7 @@ def _without_ground(path: Path, side: tuple[int, int]) -> Image.Image:
     with Image.open(path) as opened:
         picture = opened.convert("RGBA")
     picture.thumbnail(side)
-    if picture.getchannel("A").getextrema()[0] < 255:
+    if np.asarray(picture.getchannel("A")).min() < 255:
         return picture
     light = picture.convert("RGB").split()
     darkest = ImageChops.darker(ImageChops.darker(light[0], light[1]), light[2])
