@@ -43,21 +43,31 @@ def find_codes(frame: npt.NDArray[np.uint8]) -> list[Code]:
     if scale > 1:
         size = max(1, round(grey.shape[1] / scale)), max(1, round(grey.shape[0] / scale))
         grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-    found = [(barcode, _corners(barcode)) for barcode in zxingcpp.read_barcodes(grey)]
-    codes = [_code(barcode, quad, scale) for barcode, quad in found]
-    for bars in _bars(grey):
-        if any(_inside(bars, quad) for _, quad in found):
+    bars = _bars(grey)
+    found: dict[tuple[str, str], Quad] = {}
+    unread = []
+    for barcode in zxingcpp.read_barcodes(grey):
+        corners = _corners(barcode)
+        # a linear code is located along one line of its scan only; the bars around it are its real size
+        place = next((quad for quad in bars if _holds(quad, corners)), corners)
+        _keep(found, barcode, max(place, corners, key=cv2.contourArea))
+    for quad in bars:
+        if any(_holds(quad, other) or _holds(other, quad) for other in found.values()):
             continue
-        again = zxingcpp.read_barcodes(_cut(grey, bars))
-        codes.append(
-            _code(again[0], bars, scale) if again else {"format": UNREAD, "text": "", "quad": _points(bars, scale)}
-        )
-    return sorted(codes, key=lambda code: code["format"] == UNREAD)[:MAX_CODES]
+        again = zxingcpp.read_barcodes(_cut(grey, quad))
+        if again:
+            _keep(found, again[0], quad)
+        else:
+            unread.append({"format": UNREAD, "text": "", "quad": _points(quad, scale)})
+    decoded = [{"format": kind, "text": text, "quad": _points(quad, scale)} for (kind, text), quad in found.items()]
+    return (decoded + unread)[:MAX_CODES]
 
 
-def _code(barcode: Any, quad: Quad, scale: float) -> Code:
-    name = str(barcode.format).rpartition(".")[2].replace(" ", "")
-    return {"format": name, "text": barcode.text[:MAX_TEXT], "quad": _points(quad, scale)}
+def _keep(found: dict[tuple[str, str], Quad], barcode: Any, quad: Quad) -> None:
+    """One place for what is read more than once: the largest."""
+    name = str(barcode.format).replace("-", "").replace(" ", ""), barcode.text[:MAX_TEXT]
+    if name not in found or cv2.contourArea(quad) > cv2.contourArea(found[name]):
+        found[name] = quad
 
 
 def _corners(barcode: Any) -> Quad:
@@ -78,12 +88,11 @@ def _bars(grey: npt.NDArray[np.uint8]) -> list[Quad]:
     return list(np.asarray(corners, np.float32).reshape(-1, 4, 2)) if found else []
 
 
-def _inside(bars: Quad, quad: Quad) -> bool:
-    """Whether the middle of the bars lies in or near a decoded code."""
-    middle = bars.mean(axis=0)
-    hull = cv2.convexHull(quad)
-    near = 0.5 * float(np.linalg.norm(bars[0] - bars[2]))
-    return cv2.pointPolygonTest(hull, (float(middle[0]), float(middle[1])), True) > -near
+def _holds(outer: Quad, inner: Quad) -> bool:
+    """Whether the middle of one place lies in or close to another."""
+    x, y = (float(v) for v in inner.mean(axis=0))
+    near = 0.1 * float(np.linalg.norm(outer[0] - outer[2]))
+    return bool(cv2.pointPolygonTest(cv2.convexHull(outer), (x, y), True) > -near)
 
 
 def _cut(grey: npt.NDArray[np.uint8], bars: Quad) -> npt.NDArray[np.uint8]:
