@@ -51,11 +51,15 @@ class Input(Strict):
     """How the original network wants pixels; the build puts this in front of it, so that callers send UINT8 RGB.
 
     A value is `(pixel / 255 - mean) / std` for each channel, in the order of `channels`.
+
+    Attributes:
+        resize: height and width that the network itself looks at, where they are not the contract's: the graph scales.
     """
 
     channels: Literal["rgb", "bgr"] = "rgb"
     mean: Three = Field(default_factory=lambda: [0.0, 0.0, 0.0])
     std: PositiveThree = Field(default_factory=lambda: [1.0, 1.0, 1.0])
+    resize: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
 
 
 Head = Literal["yolo_top_k", "probability_map", "ctc_best", "softmax_scores", "sigmoid_scores", "scores", "none"]
