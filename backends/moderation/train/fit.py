@@ -122,11 +122,10 @@ def _moving_average(average: Tensor, current: Tensor, count: Tensor | int) -> Te
     return average * keep + current * (1 - keep)
 
 
-def _halved(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Half the side by averaging, so that cropping to a small side does not alias."""
+def shrink(pixels: npt.NDArray[np.uint8], side: int = SIDE) -> npt.NDArray[np.uint8]:
+    """Pictures [n, h, w, 3] with a smaller side, by averaging areas."""
     import cv2
 
-    side = pixels.shape[1] // 2
     return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in pixels])
 
 
@@ -192,7 +191,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.rate, total_steps=plan.steps, pct_start=0.1)
     chance = weights(data)
     watched = _Watch(watch, plan.patience)
-    small = _halved(data.pixels)
+    small = shrink(data.pixels, data.pixels.shape[1] // 2)
     recent = math.nan
     for step in range(plan.steps):
         network.train()

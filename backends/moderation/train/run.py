@@ -18,8 +18,9 @@ from moderation.train import data as pictures
 from moderation.train import report as reports
 from moderation.train.data import CLASSES, Item, Pixels
 from moderation.train.export import export
-from moderation.train.fit import Data, Plan, fit, scores
+from moderation.train.fit import Data, Plan, fit, scores, shrink
 from moderation.train.report import Report
+from moderation.train.speed import CALIBRATION, measure
 
 VARIANTS: Final = 3
 """Spoiled copies of each real picture."""
@@ -158,9 +159,11 @@ def train(
     found = scores(network, judge.pixels)
     report = reports.evaluate(CLASSES, reports.softmax(found, temperature), judge.labels)
     reports.draw(report, output)
-    calibration = f"Expected calibration error {report.calibration_error:.3f}, temperature {temperature:.2f}."
-    (output / "report.md").write_text(f"{report.table()}\n\n{calibration}\n")
     path = export(network, temperature, output)
+    chosen = np.random.default_rng(plan.seed).choice(len(learn.pixels), CALIBRATION, replace=False)
+    speed = measure(path, shrink(learn.pixels[chosen]), shrink(judge.pixels))
+    calibration = f"Expected calibration error {report.calibration_error:.3f}, temperature {temperature:.2f}."
+    (output / "report.md").write_text(f"{report.table()}\n\n{calibration} {speed.text()}\n")
     if folds:
         (output / "spread.md").write_text(spread(learn, watch, plan, folds, progress))
     return Outcome(path, report, temperature)
