@@ -112,7 +112,7 @@ def test_every_label_of_the_policy_is_one_that_the_detector_has() -> None:
     for profile in policy.profiles.values():
         for rule in profile.rules:
             for label in rule.limits if isinstance(rule, LabelRule) else ():
-                assert any(f"{name}/".startswith(f"{label}/") for name in entry.manifest.labels), label
+                assert any(f"{name}/".startswith(f"{label}/") for name in entry.manifest.mapping().names()), label
 
 
 def test_the_result_schema_is_a_schema() -> None:

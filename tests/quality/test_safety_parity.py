@@ -15,6 +15,7 @@ from moderation.images.limits import Limits
 from moderation.images.views import View
 from moderation.launcher.run import REPOSITORY
 from moderation.models import store
+from moderation.models.labels import Label
 from moderation.safety.decode import decode
 from moderation.serving.network import OpenVinoNetwork
 
@@ -23,16 +24,16 @@ SCORE = 0.02
 VIEW = View(320, 320, letterbox=True)
 
 
-def labels_by_theirs() -> dict[str, str]:
+def labels_by_theirs() -> dict[str, Label]:
     """The library's class names to ours: the manifest has them in the same order."""
     import nudenet.nudenet
 
-    theirs = vars(nudenet.nudenet)["__labels"]
     (entry,) = [e for e in store.entries(REPOSITORY) if e.model == contract.SAFETY]
-    return dict(zip(theirs, entry.manifest.labels, strict=True))
+    assert [label.raw for label in entry.manifest.labels] == vars(nudenet.nudenet)["__labels"]
+    return {label.raw: label for label in entry.manifest.labels}
 
 
-def ours(network: OpenVinoNetwork, pixels: np.ndarray[Any, Any], labels: list[str]) -> list[dict[str, Any]]:
+def ours(network: OpenVinoNetwork, pixels: np.ndarray[Any, Any], labels: list[Label]) -> list[dict[str, Any]]:
     height, width = pixels.shape[:2]
     candidates = network.infer({"PIXELS": VIEW.apply(pixels)[np.newaxis]})["CANDIDATES"][0]
     return decode(candidates, labels, width, height)
@@ -54,7 +55,7 @@ def test_boxes_and_scores_equal_the_library(shared_data: Path, folder: str, reco
         pictures += 1
         for want in theirs:
             x, y, w, h = want["box"]
-            near = [m for m in mine if m["name"] == names[want["class"]]]
+            near = [m for m in mine if m["name"] == names[want["class"]].name]
             distances = [max(abs(a - b) for a, b in zip(m["box"], (x, y, x + w, y + h), strict=True)) for m in near]
             assert distances, (path.name, want["class"])
             best = near[int(np.argmin(distances))]

@@ -15,6 +15,7 @@ from moderation import contract
 from moderation.errors import DeadlineError, InputError, StageError
 from moderation.images.pipeline import PreprocessConfig, preprocess
 from moderation.launcher.run import REPOSITORY
+from moderation.models.labels import Classes, Label
 from moderation.pipeline.items import Item
 from moderation.pipeline.moderate import Labels, Run, moderate
 from moderation.pipeline.release import Release
@@ -24,7 +25,13 @@ from moderation.samples import render
 
 POLICY = load(REPOSITORY / contract.DECISION_LOGIC / "1")
 RELEASE = Release.load(REPOSITORY / contract.ENTRY / "1")
-LABELS = Labels(["nudity/explicit/buttocks"], ["photo", "document"])
+
+
+def classes(*names: str) -> Classes:
+    return Classes(tuple(Label(raw=name.upper(), name=name) for name in names))
+
+
+LABELS = Labels(classes("nudity/explicit/buttocks"), classes("photo", "document"))
 NO_TEXT = {"TEXT": np.array([], object), "SCORE": np.zeros(0), "QUAD": np.zeros((0, 4, 2))}
 Answers = dict[str, dict[str, Any] | Exception]
 
@@ -68,7 +75,7 @@ def test_nothing_found_is_allowed() -> None:
     result = run(healthy())
     assert (result["decision"], result["unknown"]) == ("allow", [])
     assert result["content_type"]["name"] == "photo"
-    assert set(result["versions"]) == {*RELEASE.versions, "policy"}
+    assert set(result["versions"]) == {*RELEASE.versions, "policy", "taxonomy"}
     assert set(result["timings_ms"]) == {"preprocess", "classifier", "safety", "ocr", "policy", "total"}
 
 
@@ -100,6 +107,7 @@ def test_a_finding_decides() -> None:
     assert (result["decision"], result["severity"]) == ("block", 6)
     evidence = result["reasons"][0]["evidence"]
     assert (evidence["label"], evidence["source"]) == ("nudity/explicit/buttocks", "safety-detector:1")
+    assert result["categories"] == {"nudity": 0.95, "nudity/explicit": 0.95, "nudity/explicit/buttocks": 0.95}
 
 
 def test_without_a_policy_a_person_decides() -> None:

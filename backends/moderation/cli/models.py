@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from moderation.cli.labels import print_labels
 from moderation.errors import ModerationError
 from moderation.launcher.control import Control
 from moderation.launcher.run import REPOSITORY
@@ -87,6 +88,13 @@ def list_(repository: Repository = REPOSITORY) -> None:
             m, state = entry.manifest, _coloured(entry.state())
             table.add_row(entry.name, m.version, describe(m.source), m.licence, size, state)
     Console().print(table)
+
+
+@app.command()
+def labels(repository: Repository = REPOSITORY) -> None:
+    """Every label name of the taxonomy, what it means, and which networks give it."""
+    with _errors():
+        print_labels(repository.resolve())
 
 
 @app.command()

@@ -6,20 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from moderation import contract
 from moderation.errors import ModelBuildError
+from moderation.models.labels import Classes, Label, Strict, faults_of
 
 FILE: Final = "model.yaml"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
-
-
-class Strict(BaseModel):
-    """No unknown keys, no conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+PositiveThree = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
 
 class PackageSource(Strict):
@@ -58,8 +54,8 @@ class Input(Strict):
     """
 
     channels: Literal["rgb", "bgr"] = "rgb"
-    mean: Three = [0.0, 0.0, 0.0]
-    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)] = [1.0, 1.0, 1.0]
+    mean: Three = Field(default_factory=lambda: [0.0, 0.0, 0.0])
+    std: PositiveThree = Field(default_factory=lambda: [1.0, 1.0, 1.0])
     height: int | None = None
     width: int | None = None
 
@@ -80,23 +76,40 @@ class Graph(Strict):
 
 
 class Manifest(Strict):
-    """One version of one network."""
+    """One version of one network.
+
+    Attributes:
+        classes: `exclusive` when the scores of all classes sum to 1 (softmax): scores of classes with the same name are
+            added; `independent` (sigmoid): the greatest counts.
+        labels: what each class means, in the order of the network's classes; empty for text networks.
+    """
 
     description: Annotated[str, Field(min_length=1)]
     version: Annotated[str, Field(min_length=1)]
     licence: Annotated[str, Field(min_length=1)]
     source: Source
     graph: Graph = Graph()
-    labels: list[str] = []
+    classes: Literal["exclusive", "independent"] = "exclusive"
+    labels: list[Label] = Field(default_factory=list)
+
+    def mapping(self) -> Classes:
+        """The classes, ready to name scores."""
+        return Classes(tuple(self.labels), exclusive=self.classes == "exclusive")
 
 
 def load(path: Path) -> Manifest:
     """Read and check a manifest.
 
+    Args:
+        path: `<model>/<version>/model.yaml`: which names a label may have depends on the model.
+
     Raises:
-        ModelBuildError: every fault with its path.
+        ModelBuildError: every fault with its path; also a label that the taxonomy does not know.
     """
-    return _check(path, _read(path))
+    manifest = _check(path, _read(path))
+    if faults := faults_of(manifest.labels, path.parent.parent.name):
+        raise ModelBuildError(f"{path}: " + "; ".join(faults))
+    return manifest
 
 
 def _read(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Label names of the networks that a release calls, from their manifests in the served repository."""
+"""What the classes of the networks mean that a release calls, from their manifests in the served repository."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from pathlib import Path
 
 from moderation import contract
 from moderation.models import manifest
+from moderation.models.labels import Classes
 from moderation.pipeline.moderate import Labels
 from moderation.pipeline.release import Release
 
 
 def load_labels(repository: Path, release: Release) -> Labels:
-    """Labels by class index; empty for a network that is not there.
+    """Labels by class index; none for a network that is not there.
 
     Raises:
-        ModelBuildError: a manifest is wrong.
+        ModelBuildError: a manifest is wrong, or has a label that the taxonomy does not know.
     """
 
-    def names(model: str) -> list[str]:
+    def classes(model: str) -> Classes:
         path = repository / model / str(release.versions[model]) / manifest.FILE
-        return manifest.load(path).labels if path.is_file() else []
+        return manifest.load(path).mapping() if path.is_file() else Classes()
 
-    return Labels(names(contract.SAFETY), names(contract.CLASSIFIER))
+    return Labels(classes(contract.SAFETY), classes(contract.CLASSIFIER))

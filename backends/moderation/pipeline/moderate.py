@@ -14,9 +14,12 @@ import numpy.typing as npt
 
 from moderation import contract
 from moderation.errors import DeadlineError, InputError, StageError
+from moderation.models.labels import Classes
 from moderation.pipeline.items import Item
 from moderation.pipeline.release import Release
 from moderation.safety.decode import decode as decode_safety
+from moderation.taxonomy import Taxonomy
+from moderation.taxonomy.scores import categories
 
 Array = npt.NDArray[Any]
 
@@ -54,10 +57,10 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class Labels:
-    """Label names of the networks, in the order of their classes; empty where the model is not there."""
+    """What the classes of the networks mean; none where the model is not there."""
 
-    safety: Sequence[str] = ()
-    classifier: Sequence[str] = ()
+    safety: Classes = field(default_factory=Classes)
+    classifier: Classes = field(default_factory=Classes)
 
 
 @dataclass
@@ -145,6 +148,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "severity": verdict["severity"],
         "reasons": verdict["reasons"],
         "labels": signals["labels"],
+        "categories": categories((label["name"], label["score"]) for label in signals["labels"]),
         "content_type": content_type,
         "text": signals["text"],
         "matches": verdict["matches"],
@@ -152,6 +156,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "versions": {
             **{m: str(v) for m, v in run.release.versions.items() if m not in run.unknown},
             "policy": f"{policy['version']}@{policy['profile']}",
+            "taxonomy": Taxonomy.load().version,
         },
         "unknown": sorted(run.unknown),
         "timings_ms": {k: round(v, 2) for k, v in run.timings.items()},
@@ -179,15 +184,9 @@ async def _known(run: Run, model: str, work: Awaitable[Any]) -> Any:
 async def _classify(run: Run, pixels: Array) -> dict[str, Any]:
     """The content type; an animation is what most of its frames are."""
     found = await run.stage(contract.CLASSIFIER, {"PIXELS": pixels}, ["PROBABILITIES"])
-    mean = found["PROBABILITIES"].mean(axis=0)
-    if not np.isfinite(mean).all() or len(mean) != len(run.labels.classifier):
-        raise StageError(f"{contract.CLASSIFIER} gave {len(mean)} values that are no probabilities of its labels")
-    best = int(mean.argmax())
-    return {
-        "name": run.labels.classifier[best],
-        "score": round(float(mean[best]), 4),
-        "source": run.source(contract.CLASSIFIER),
-    }
+    scores = run.labels.classifier.scores(found["PROBABILITIES"].mean(axis=0), contract.CLASSIFIER)
+    best = max(scores, key=scores.__getitem__)
+    return {"name": best, "score": round(scores[best], 4), "source": run.source(contract.CLASSIFIER)}
 
 
 async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -196,7 +195,7 @@ async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> list[dict
     return [
         {**label, "source": source, "frame": frame}
         for frame, candidates in enumerate(found["CANDIDATES"])
-        for label in decode_safety(candidates, run.labels.safety, info["width"], info["height"])
+        for label in decode_safety(candidates, run.labels.safety.labels, info["width"], info["height"])
     ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moderation.errors import StageError
+from moderation.models.labels import Label
 
 VIEW: Final = 320
 """Side of the square that the detector looks at: the picture padded right and below, then scaled."""
@@ -19,12 +20,14 @@ NMS_IOU: Final = 0.45
 """nudenet's constants."""
 
 
-def decode(candidates: npt.NDArray[np.float32], labels: Sequence[str], width: int, height: int) -> list[dict[str, Any]]:
+def decode(
+    candidates: npt.NDArray[np.float32], labels: Sequence[Label], width: int, height: int
+) -> list[dict[str, Any]]:
     """Labels of one picture, best first.
 
     Args:
         candidates: [n, 6]: x1, y1, x2, y2 in pixels of the view, score 0-1, class index.
-        labels: names by class index.
+        labels: by class index; a class without a name hides nothing and is not reported.
         width: of the original picture, in pixels.
         height: likewise.
 
@@ -40,6 +43,7 @@ def decode(candidates: npt.NDArray[np.float32], labels: Sequence[str], width: in
     rows = rows[rows[:, 4] >= CANDIDATE_SCORE]
     if rows.size and not (rows[:, 5].min() >= 0 and rows[:, 5].max() < len(labels)):
         raise StageError(f"safety-detector gave class {rows[:, 5].max():.0f}; its manifest names {len(labels)} labels")
+    rows = rows[[labels[int(index)].name is not None for index in rows[:, 5]]]
     scale = max(width, height) / VIEW
     corner, size = rows[:, :2] * scale, (rows[:, 2:4] - rows[:, :2]) * scale
     limit = np.array([width, height], np.float64)
@@ -48,8 +52,8 @@ def decode(candidates: npt.NDArray[np.float32], labels: Sequence[str], width: in
     kept = cv2.dnn.NMSBoxes(boxes.tolist(), rows[:, 4].tolist(), NMS_SCORE, NMS_IOU)
     return [
         {
-            "name": labels[int(rows[i, 5])],
-            "score": round(float(rows[i, 4]), 4),
+            "name": labels[int(rows[i, 5])].name,
+            "score": round(float(rows[i, 4]) * labels[int(rows[i, 5])].weight, 4),
             "box": [round(float(v), 1) for v in (*boxes[i, :2], *(boxes[i, :2] + boxes[i, 2:]))],
         }
         for i in np.asarray(kept, np.int64).reshape(-1)
