@@ -12,8 +12,8 @@ class Kind:
     """A type.
 
     Attributes:
-        name: `bool`, `whole number`, `number`, `text`, `null`, `list`, `record`, `attributes`, `attribute`, or `any` after
-            a fault, so that one fault is reported once.
+        name: `bool`, `whole number`, `number`, `text`, `null`, `list`, `record`, `attributes`, `attribute`, or `any`
+            after a fault, so that one fault is reported once.
         item: type of a list's items.
         members: types of a record's members.
         domain: which names this text can be, where that is known: `label`, `content type` or `format`.

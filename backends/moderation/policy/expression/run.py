@@ -24,7 +24,7 @@ _WHOLE: Final = range(-(2**63), 2**63)
 
 
 def build(node: Node) -> Run:
-    """The function that evaluates a tree that `check` has accepted; it gives a value or an Unknown, and never raises."""
+    """The function that evaluates a tree that `check` has accepted: a value or an Unknown; it never raises."""
     if isinstance(node, syntax.Literal):
         value = node.value
         return lambda scope: value
@@ -51,10 +51,7 @@ def build(node: Node) -> Run:
 
 
 def _name(name: str) -> Run:
-    def run(scope: Scope) -> Any:
-        return scope.values[name] if name in scope.values else scope.item
-
-    return run
+    return lambda scope: scope.values.get(name, scope.item)
 
 
 def _member(node: syntax.Member) -> Run:

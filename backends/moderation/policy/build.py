@@ -1,0 +1,192 @@
+"""One rule of policy.yaml to a rule that can be evaluated, or its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from moderation.images.formats import ACCEPTED
+from moderation.policy import rule_schema
+from moderation.policy.expression.compile import compile_expression
+from moderation.policy.expression.kinds import Vocabulary
+from moderation.policy.faults import Faults
+from moderation.policy.lists import Lists
+from moderation.policy.rule_schema import DEFAULT_SEVERITY
+from moderation.policy.rules import (
+    ContentTypeRule,
+    ExpressionRule,
+    HashRule,
+    LabelRule,
+    Limit,
+    Rule,
+    TextRule,
+)
+from moderation.policy.search import Source as Terms
+from moderation.policy.source import Path_, suggest
+from moderation.policy.text import TermIndex
+from moderation.taxonomy import Taxonomy
+
+_NEEDS = {"labels": "labels", "label": "labels", "count": "labels", "content_type": "content_type"} | {
+    "text": "ocr_text",
+    "lines": "ocr_text",
+    "codes": "code",
+}
+
+
+@dataclass
+class Builder:
+    """Builds the rules of one policy.
+
+    Attributes:
+        sources: the terms of every text rule, by the key that the rule names.
+    """
+
+    faults: Faults
+    lists: Lists
+    sources: dict[str, Terms] = field(default_factory=dict)
+
+    def rule(self, spec: rule_schema.AnyRule, path: Path_, siblings: Iterable[str]) -> Rule | None:
+        """A rule; None when it has a fault that leaves nothing to evaluate.
+
+        Args:
+            spec: as policy.yaml has it, with the keys that a profile changed.
+            path: where it stands, for faults.
+            siblings: ids of the rules of its profile that are no expressions.
+        """
+        if isinstance(spec, rule_schema.Labels):
+            return self._labels(spec, path)
+        if isinstance(spec, rule_schema.ContentType):
+            return self._content_type(spec, path)
+        if isinstance(spec, rule_schema.Text):
+            return self._text(spec, path)
+        if isinstance(spec, rule_schema.Hash):
+            return self._hash(spec, path)
+        if isinstance(spec, rule_schema.Expression):
+            return self._expression(spec, path, siblings)
+        raise NotImplementedError(spec.kind)
+
+    def _label(self, name: str, path: Path_, what: str, other: Iterable[str]) -> None:
+        taxonomy = Taxonomy.load()
+        if not taxonomy.knows(name) or name in other:
+            near = taxonomy.suggest(name)
+            hint = f"; did you mean `{near}`?" if near else f"; the taxonomy has no such {what}"
+            self.faults.add(path, f"is no {what} of the taxonomy{hint}")
+
+    def _labels(self, spec: rule_schema.Labels, path: Path_) -> Rule:
+        limits = {}
+        for label, threshold in spec.thresholds.items():
+            here = (*path, "thresholds", label)
+            self._label(label, here, "label", Taxonomy.load().content_types)
+            limits[label] = self._limits(threshold, spec.severity, here)
+        for label, found in limits.items():
+            above = [name for name in limits if label.startswith(name + "/")]
+            if not found and not above and spec.thresholds[label].model_fields_set:
+                text = "exempts a label that no other line of this rule covers; take it out"
+                self.faults.add((*path, "thresholds", label), text)
+        return LabelRule(**_common(spec, {"labels"}), limits=limits)
+
+    def _limits(
+        self, threshold: rule_schema.Threshold, severity: rule_schema.Severity, path: Path_
+    ) -> tuple[Limit, ...]:
+        levels = threshold.severity or severity
+        review, block = threshold.review, threshold.block
+        if review != "never" and block != "never" and review >= block:
+            say = "above" if review > block else "at"
+            text = f"has review {review} {say} block {block}; review must be lower, or it can never happen"
+            self.faults.add(path, text)
+        if levels.review > levels.block:
+            text = f"has severity {levels.review} for review and {levels.block} for block; block must not be lower"
+            self.faults.add(path, text)
+        if not threshold.model_fields_set & {"review", "block"}:
+            text = "has neither `review` nor `block`; give a score, or `review: never` to exempt the label"
+            self.faults.add(path, text)
+        limits: list[Limit] = []
+        if block != "never":
+            limits.append(Limit("block", block, levels.block))
+        if review != "never":
+            limits.append(Limit("review", review, levels.review))
+        return tuple(limits)
+
+    def _content_type(self, spec: rule_schema.ContentType, path: Path_) -> Rule:
+        limits = {}
+        for name, kind in spec.types.items():
+            self._label(name, (*path, "types", name), "content type", Taxonomy.load().labels)
+            limits[name] = Limit(kind.action, kind.min_score, kind.severity or DEFAULT_SEVERITY[kind.action])
+        return ContentTypeRule(**_common(spec, {"content_type"}), limits=limits)
+
+    def _text(self, spec: rule_schema.Text, path: Path_) -> Rule:
+        self._demand(path, terms=spec.terms, lists=spec.lists)
+        keys: set[str] = set()
+        index = TermIndex()
+        for i, term in enumerate(spec.terms):
+            if not index.add("", term):
+                self.faults.add((*path, "terms", i), f"is {term!r}; a term needs a letter or a digit")
+        if spec.terms:
+            key = f"{path} {spec.id}"
+            self.sources[key] = Terms(key, spec.id, tuple(spec.terms))
+            keys.add(key)
+        for i, name in enumerate(spec.lists):
+            key = f"lists/{name}"
+            keys.add(key)
+            if key not in self.sources:
+                terms = [term for _, term in self.lists.terms(name, partial(self.faults.add, (*path, "lists", i)))]
+                self.sources[key] = Terms(key, name, tuple(terms))
+        fields = tuple(dict.fromkeys(spec.fields))
+        return TextRule(
+            **_acting(spec, {field for field in fields if field != "caption"}),
+            fields=fields,
+            min_ocr_score=spec.min_ocr_score,
+            sources=frozenset(keys),
+        )
+
+    def _hash(self, spec: rule_schema.Hash, path: Path_) -> Rule:
+        self._demand(path, digests=spec.digests, lists=spec.lists, pdq=spec.pdq, pdq_lists=spec.pdq_lists)
+        digests = {digest.lower(): spec.id for digest in spec.digests}
+        for i, name in enumerate(spec.lists):
+            for digest in self.lists.digests(name, partial(self.faults.add, (*path, "lists", i))):
+                digests.setdefault(digest, name)
+        return HashRule(**_acting(spec, {"image.sha256"}), digests=digests)
+
+    def _expression(self, spec: rule_schema.Expression, path: Path_, siblings: Iterable[str]) -> Rule | None:
+        vocabulary = Vocabulary(Taxonomy.load(), ACCEPTED, siblings, suggest)
+        condition, faults = compile_expression(spec.when, vocabulary)
+        for fault in faults:
+            self.faults.add((*path, "when"), fault)
+        if condition is None:
+            return None
+        needs = {_need(text) for text, _ in condition.values} - {""}
+        return ExpressionRule(**_acting(spec, needs), condition=condition)
+
+    def _demand(self, path: Path_, **content: list[str]) -> None:
+        if not any(content.values()):
+            names = [f"`{name}`" for name in content]
+            self.faults.add(path, f"looks for nothing; give {', '.join(names[:-1])} or {names[-1]}")
+
+
+def _common(spec: rule_schema.RuleBase, needs: set[str]) -> dict[str, Any]:
+    kind = str(getattr(spec, "kind", ""))
+    return {
+        "id": spec.id,
+        "kind": kind,
+        "message": spec.message,
+        "on_unknown": spec.on_unknown,
+        "final": spec.final,
+        "needs": frozenset(needs),
+    }
+
+
+def _acting(spec: rule_schema.Acting, needs: set[str]) -> dict[str, Any]:
+    severity = DEFAULT_SEVERITY[spec.action] if spec.severity is None else spec.severity
+    return _common(spec, needs) | {
+        "action": spec.action,
+        "severity": severity,
+        "overrides": frozenset(spec.overrides),
+    }
+
+
+def _need(leaf: str) -> str:
+    """What an expression needs for a signal that it reads, as `moderation.policy.look` names it."""
+    root = leaf.split("(")[0].split(".")[0].split("[")[0]
+    return leaf if root == "image" else _NEEDS.get(root, "")
