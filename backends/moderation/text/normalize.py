@@ -37,6 +37,7 @@ MAX_STRETCHES: Final = 3
 
 _PLAIN: Final = Table(characters.plain)
 _LATIN: Final = Table(characters.latin)
+_TYPED: Final = Table(characters.typed)
 _LEET: Final = np.arange(0x110000, dtype=np.uint32)
 for _sign, _letter in characters.LEET.items():
     _LEET[ord(_sign)] = ord(_letter)
@@ -70,6 +71,13 @@ class Reading:
     cuts: npt.NDArray[np.uint8]
     first: Places
     last: Places
+
+
+def typed(text: str) -> Spelling:
+    """The text as a keyboard would have it: see `characters.typed`."""
+    source, first, last = _composed(text)
+    codes, places = _TYPED.apply(source)
+    return Spelling(codes, first[places], last[places])
 
 
 def spellings(text: str) -> list[Spelling]:
