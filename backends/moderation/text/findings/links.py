@@ -1,0 +1,158 @@
+"""Links, bare domains and e-mail addresses, also where dots and the `@` are written out."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from moderation.text.findings.base import Span, Text, apart
+from moderation.text.suffixes import ascii_host, public_suffix, registered_domain
+
+# Endings that are trusted where the spelling is odd: the most used ones that are no English words of their own.
+COMMON: Final = frozenset(
+    "com org info biz xyz shop online site club top store live app dev io co tv ru de uk fr es".split()
+)
+# Endings that are words or file types: a domain without anything else around it is more likely a missing space
+# (`thanks.it was`) or a file name.
+_WORDS: Final = frozenset("am as at be by do in is it me my no so to us".split())
+_FILES: Final = frozenset("cc md mov pl ps py rs sh zip ai".split())
+
+_BRACKETED_DOT: Final = r"\s?[\[({<]\s?(?:dot|punkt|punto|point|\.)\s?[\])}>]\s?"
+_SPELLED_DOT: Final = (
+    r"(?<=\w)\s(?:dot|DOT|Dot)\s(?=(?i:" + "|".join(sorted(COMMON)) + r"|\w{2,30}\s(?:dot|DOT|Dot)\s)\b)"
+)
+_DOT: Final = re.compile(f"{_BRACKETED_DOT}|{_SPELLED_DOT}|[\u3002\uff61]", re.IGNORECASE)
+DOT: Final = "\ue000"
+"""A dot that was disguised, until the candidates are judged."""
+_LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_ANY_DOT: Final = f"[.{DOT}]"
+_SCHEME: Final = r"(?P<scheme>h(?:tt|xx|\*\*)ps?|ftp)\s?:\s?/\s?/\s?"
+_HOST: Final = rf"(?P<host>{_LABEL}(?:{_ANY_DOT}{_LABEL}){{1,9}})"
+_REST: Final = r"(?P<rest>(?::\d{1,5})?(?:[/?#][^\s<>\"“”\\]{0,2000})?)"
+_LINK: Final = re.compile(rf"(?<![\w@.{DOT}-])(?:{_SCHEME})?{_HOST}(?![\w@]){_REST}", re.IGNORECASE)
+_GAPPED: Final = re.compile(
+    rf"(?<![\w@.-])(?:{_SCHEME}|(?=www\b))(?P<host>{_LABEL}(?:\s?[.,{DOT}]\s?{_LABEL}){{1,9}}){_REST}", re.IGNORECASE
+)
+_ENDING: Final = ".,;:!?'\"*_~)]}>»”’"
+
+_AT: Final = re.compile(r"\s?(?:@|[\[({<]\s?(?:at|@|ät|arroba)\s?[\])}>])\s?|(?P<word>\s(?:at|AT|At)\s)", re.IGNORECASE)
+_LOCAL: Final = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.{DOT}_%+'-]{{0,62}}[A-Za-z0-9_+-])?$")
+_MAIL_HOST: Final = re.compile(rf"{_LABEL}(?:{_ANY_DOT}{_LABEL}){{1,9}}")
+_GAPPED_MAIL_HOST: Final = re.compile(rf"{_LABEL}(?:\s?[.,{DOT}]\s?{_LABEL}){{1,4}}")
+_MAX_LOCAL: Final = 64
+_MAX_TAIL: Final = 260
+
+
+@dataclass(frozen=True)
+class Links:
+    """Text with its disguised dots as DOT, and what is a link or an address in it."""
+
+    text: Text
+    urls: tuple[Span, ...]
+    emails: tuple[Span, ...]
+
+
+def links(typed: Text) -> Links:
+    """Links and e-mail addresses of a text as a keyboard would have it."""
+    text = typed.replace(_DOT, lambda _: DOT)
+    emails = tuple(_emails(text.text))
+    urls = tuple(apart(_urls(text.text), emails))
+    return Links(text, urls, emails)
+
+
+# --- e-mail
+
+
+def _emails(text: str) -> Iterator[Span]:
+    done = 0
+    for at in _AT.finditer(text):
+        left = max(done, at.start() - _MAX_LOCAL)
+        local = _LOCAL.search(text[left : at.start()])
+        if local is None:
+            continue
+        tail = text[at.end() : at.end() + _MAX_TAIL]
+        for rule in (_MAIL_HOST, _GAPPED_MAIL_HOST):
+            match = rule.match(tail)
+            found = _longest_host(match.group(), gapped=rule is _GAPPED_MAIL_HOST) if match else None
+            if found is None or (at["word"] and DOT not in tail[: found[0]]):
+                continue  # `look at example.com` is no address, `name at example dot com` is one
+            length, host = found
+            done = at.end() + length
+            name = local.group().replace(DOT, ".")
+            yield Span(left + local.start(), done, f"{name}@{host}", host)
+            break
+
+
+def _longest_host(candidate: str, *, gapped: bool) -> tuple[int, str] | None:
+    """End and ASCII form of the longest beginning of a candidate that is a registered domain or below one."""
+    ends = [len(candidate), *(m.start() for m in reversed(list(re.finditer(rf"\s?[.,{DOT}]", candidate))))]
+    for end in ends:
+        host = ascii_host(re.sub(rf"\s?[.,{DOT}]\s?", ".", candidate[:end]))
+        if host and registered_domain(host) and not (gapped and public_suffix(host) not in (*COMMON, "net")):
+            return end, host
+    return None
+
+
+# --- links
+
+
+def _urls(text: str) -> Iterator[Span]:
+    plain = [span for match in _LINK.finditer(text) if (span := _judged(match, text, gapped=False))]
+    gapped = [span for match in _GAPPED.finditer(text) if (span := _judged(match, text, gapped=True))]
+    yield from plain
+    yield from apart(gapped, plain)
+
+
+def _judged(match: re.Match[str], text: str, *, gapped: bool) -> Span | None:
+    """The link, when its host can be one and it does not look like a missing space or a file name."""
+    explicit = match["scheme"] is not None
+    rest = match["rest"].rstrip(_ENDING)
+    if explicit and not gapped and (span := _numeric(match, rest)):
+        return span
+    found = _longest_host(match["host"], gapped=gapped)
+    if found is None:
+        return None
+    length, host = found
+    whole = length == len(match["host"])
+    rest = rest if whole else ""
+    end = match.start("host") + length + len(rest)
+    if not explicit and not host.startswith("www.") and not _is_meant(match["host"][:length], host, rest, text[end:]):
+        return None
+    scheme = f"{(match['scheme'] or 'http').lower().replace('xx', 'tt').replace('**', 'tt')}://"
+    return Span(match.start(), end, scheme + host + rest.replace(DOT, "."), host)
+
+
+def _numeric(match: re.Match[str], rest: str) -> Span | None:
+    """A link whose host is an IPv4 address."""
+    try:
+        host = str(ipaddress.IPv4Address(match["host"].replace(DOT, ".")))
+    except ValueError:
+        return None
+    end = match.end("host") + len(rest)
+    return Span(match.start(), end, f"{match['scheme'].lower().replace('xx', 'tt')}://{host}{rest}", host)
+
+
+def _is_meant(written: str, host: str, rest: str, after: str) -> bool:
+    """Whether a bare domain is meant as one.
+
+    Args:
+        written: the host as it stands in the text.
+        host: its ASCII form.
+        rest: port, path and so on.
+        after: the text behind it.
+    """
+    if rest or DOT in written:
+        return True
+    suffix = host.rpartition(".")[2]
+    owner = (registered_domain(host) or "").partition(".")[0]
+    if suffix in COMMON or suffix == "net":
+        return any(c.isalpha() for c in owner) or owner.isdigit()
+    labels = written.split(".")
+    if suffix in _FILES or len(owner) < 2 or not any(c.isalpha() for c in owner):
+        return False
+    if labels[-1][:1].isupper() and not labels[-1].isupper():
+        return False  # `at home.In the morning`
+    return not (suffix in _WORDS and re.match(r"\s+[^\W\d_]", after))

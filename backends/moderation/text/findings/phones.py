@@ -1,0 +1,47 @@
+"""Telephone numbers, by Google's rules for every country (`phonenumbers`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import phonenumbers
+from phonenumbers import Leniency, PhoneNumberFormat, PhoneNumberMatcher
+
+from moderation.text.findings.base import Span
+
+MAX_TRIES: Final = 200
+"""Candidates that are examined per text and region: bounds the time that a page of digits can take."""
+MIN_DIGITS: Final = 7
+REGIONS: Final = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""ISO 3166 codes of the countries that have rules."""
+# A run of digits in which text recognition read some as letters.
+_RUN: Final = re.compile(r"(?<![^\W\d_])[\dOoIl|SB]{2,15}(?![^\W\d_])")
+_MISREAD: Final = str.maketrans("OoIl|SB", "0011158")
+
+
+def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
+    """Numbers in E.164 form; the detail is the region.
+
+    Args:
+        text: as a keyboard would have it.
+        regions: countries (ISO 3166) whose national numbers count; numbers with `+` and country code always do.
+    """
+    if sum(map(str.isdigit, text)) < MIN_DIGITS:
+        return
+    mended = _RUN.sub(_mend, text)
+    known: list[Span] = []
+    for region in regions or (None,):
+        for match in PhoneNumberMatcher(mended, region, Leniency.VALID, MAX_TRIES):
+            if any(match.start < span.end and span.start < match.end for span in known):
+                continue
+            value = phonenumbers.format_number(match.number, PhoneNumberFormat.E164)
+            where = phonenumbers.region_code_for_number(match.number) or "001"
+            known.append(Span(match.start, match.end, value, where))
+    yield from known
+
+
+def _mend(run: re.Match[str]) -> str:
+    digits = sum(map(str.isdigit, run.group()))
+    return run.group().translate(_MISREAD) if 2 * digits > len(run.group()) else run.group()
