@@ -17,16 +17,20 @@ from moderation.policy.rule_schema import DEFAULT_SEVERITY
 from moderation.policy.rules import (
     ContentTypeRule,
     ExpressionRule,
+    FindingsRule,
     HashRule,
     LabelRule,
     Limit,
+    LinksRule,
     Rule,
     TextRule,
 )
 from moderation.policy.search import Source as Terms
+from moderation.policy.search import domains, entry_faults
 from moderation.policy.source import Path_, suggest
-from moderation.policy.text import TermIndex
 from moderation.taxonomy import Taxonomy
+from moderation.text.domains import domain_fault
+from moderation.text.findings import REGIONS
 
 _NEEDS = {"labels": "labels", "label": "labels", "count": "labels", "content_type": "content_type"} | {
     "text": "ocr_text",
@@ -65,7 +69,9 @@ class Builder:
             return self._hash(spec, path)
         if isinstance(spec, rule_schema.Expression):
             return self._expression(spec, path, siblings)
-        raise NotImplementedError(spec.kind)
+        if isinstance(spec, rule_schema.Findings):
+            return self._findings(spec, path)
+        return self._links(spec, path)
 
     def _label(self, name: str, path: Path_, what: str, other: Iterable[str]) -> None:
         taxonomy = Taxonomy.load()
@@ -119,10 +125,8 @@ class Builder:
     def _text(self, spec: rule_schema.Text, path: Path_) -> Rule:
         self._demand(path, terms=spec.terms, lists=spec.lists)
         keys: set[str] = set()
-        index = TermIndex()
-        for i, term in enumerate(spec.terms):
-            if not index.add("", term):
-                self.faults.add((*path, "terms", i), f"is {term!r}; a term needs a letter or a digit")
+        for i, fault in entry_faults(spec.terms):
+            self.faults.add((*path, "terms", i), f"is {spec.terms[i]!r}, which {fault}")
         if spec.terms:
             key = f"{path} {spec.id}"
             self.sources[key] = Terms(key, spec.id, tuple(spec.terms))
@@ -131,7 +135,7 @@ class Builder:
             key = f"lists/{name}"
             keys.add(key)
             if key not in self.sources:
-                terms = [term for _, term in self.lists.terms(name, partial(self.faults.add, (*path, "lists", i)))]
+                terms = self.lists.terms(name, partial(self.faults.add, (*path, "lists", i)))
                 self.sources[key] = Terms(key, name, tuple(terms))
         fields = tuple(dict.fromkeys(spec.fields))
         return TextRule(
@@ -140,6 +144,49 @@ class Builder:
             min_ocr_score=spec.min_ocr_score,
             sources=frozenset(keys),
         )
+
+    def _findings(self, spec: rule_schema.Findings, path: Path_) -> Rule:
+        for i, region in enumerate(spec.regions):
+            if region not in REGIONS:
+                self.faults.add((*path, "regions", i), f"is {region!r}; a country's two letters are expected")
+        if spec.regions and "phone" not in spec.find:
+            self.faults.add((*path, "regions"), "are for `phone`, which this rule does not look for")
+        return FindingsRule(
+            **_acting(spec, {field for field in spec.fields if field != "caption"}),
+            fields=tuple(dict.fromkeys(spec.fields)),
+            min_ocr_score=spec.min_ocr_score,
+            kinds=frozenset(spec.find),
+            regions=tuple(sorted(set(spec.regions))),
+            min_count=spec.min_count,
+            allowed=domains([(spec.id, [value for value in spec.allowed if domain_fault(value) is None])]),
+            allowed_values=frozenset(spec.allowed),
+        )
+
+    def _links(self, spec: rule_schema.Links, path: Path_) -> Rule:
+        if not spec.any:
+            self._demand(path, domains=spec.domains, lists=spec.lists, any=[])
+        elif spec.domains or spec.lists:
+            self.faults.add((*path, "any"), "matches every link, so that `domains` and `lists` mean nothing")
+        by_list = [(spec.id, self._domains(spec.domains, (*path, "domains")))]
+        for i, name in enumerate(spec.lists):
+            by_list.append((name, list(self.lists.domains(name, partial(self.faults.add, (*path, "lists", i))))))
+        return LinksRule(
+            **_acting(spec, {field for field in spec.fields if field != "caption"}),
+            fields=tuple(dict.fromkeys(spec.fields)),
+            min_ocr_score=spec.min_ocr_score,
+            any=spec.any,
+            domains=domains(by_list),
+            allowed=domains([(spec.id, self._domains(spec.allowed, (*path, "allowed")))]),
+        )
+
+    def _domains(self, found: list[str], path: Path_) -> list[str]:
+        sound = []
+        for i, domain in enumerate(found):
+            if fault := domain_fault(domain):
+                self.faults.add((*path, i), f"is {domain!r}, which {fault}")
+            else:
+                sound.append(domain)
+        return sound
 
     def _hash(self, spec: rule_schema.Hash, path: Path_) -> Rule:
         self._demand(path, digests=spec.digests, lists=spec.lists, pdq=spec.pdq, pdq_lists=spec.pdq_lists)

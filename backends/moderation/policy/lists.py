@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from moderation.policy.search import entry_faults
 from moderation.policy.source import suggest
+from moderation.text.domains import domain_fault
 
 MAX_TERM = 200
 """Characters of a term; longer ones are never found as a whole in recognised text."""
@@ -26,13 +28,24 @@ class Lists:
         self.contents: dict[str, bytes] = {}
         self.faults: list[str] = []
 
-    def terms(self, name: str, missing: Callable[[str], None]) -> Iterator[tuple[int, str]]:
-        """Line number and text of each entry; `missing` is told when there is no such list."""
-        for line, entry in self._entries(name, missing):
+    def terms(self, name: str, missing: Callable[[str], None]) -> list[str]:
+        """Each entry; `missing` is told when there is no such list."""
+        entries = self._entries(name, missing)
+        for line, entry in entries:
             if len(entry) > MAX_TERM:
                 self.fault(name, line, f"has {len(entry)} characters; a term may have {MAX_TERM}")
+        terms = [entry for _, entry in entries]
+        for index, why in entry_faults(terms):
+            self.fault(name, entries[index][0], f"{terms[index][:MAX_TERM]!r} {why}")
+        return terms
+
+    def domains(self, name: str, missing: Callable[[str], None]) -> Iterator[str]:
+        """Each entry that is a domain."""
+        for line, entry in self._entries(name, missing):
+            if fault := domain_fault(entry):
+                self.fault(name, line, f"{entry[:80]!r} {fault}")
             else:
-                yield line, entry
+                yield entry
 
     def digests(self, name: str, missing: Callable[[str], None]) -> Iterator[str]:
         """Each entry, in lower case, that is a SHA-256."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from moderation.policy import signals as facts
 from moderation.policy.expression.values import ERROR, Partial, Scope, Unknown
 from moderation.policy.look import Look
 from moderation.policy.rule_schema import DEFAULT_SEVERITY
-from moderation.policy.rules import ActingRule, Rule, TextRule
+from moderation.policy.rules import ActingRule, FindingsRule, LinksRule, Rule, TextRule
+from moderation.policy.search import wanted
 from moderation.policy.tables import Tables
 from moderation.policy.verdict import Reason
+from moderation.text.entries import Hit
+from moderation.text.findings import Finding
 
 SHOWN = 200
 """Characters of a text that evidence shows."""
@@ -21,8 +27,19 @@ def matches(tables: Tables, look: Look) -> Iterator[Reason]:
     """Reasons of all rules but expressions."""
     yield from _labels(tables, look)
     yield from _content_type(tables, look)
-    yield from _text(tables, look)
+    yield from _enough(tables, list(_text(tables, look)))
     yield from _hashes(tables, look)
+
+
+def _enough(tables: Tables, reasons: list[Reason]) -> Iterator[Reason]:
+    """Without those of rules that found fewer different things than they ask for."""
+    found: dict[str, set[str]] = {}
+    for one in reasons:
+        found.setdefault(one["rule"], set()).add(one["evidence"]["matched"])
+    for one in reasons:
+        rule = tables.by_id[one["rule"]]
+        if not isinstance(rule, FindingsRule) or len(found[rule.id]) >= rule.min_count:
+            yield one
 
 
 def expressions(tables: Tables, scope: Scope) -> Iterator[Reason]:
@@ -85,43 +102,66 @@ def _content_type(tables: Tables, look: Look) -> Iterator[Reason]:
 
 
 def _text(tables: Tables, look: Look) -> Iterator[Reason]:
-    if not tables.text:
+    """Terms and details in recognised text (a page at a time), caption and codes."""
+    if not tables.text and not tables.findings:
         return
     for page in look.pages:
-        found: dict[int, list[tuple[str, str, int]]] = {}
+        read: dict[int, tuple[Text, list[Hit], list[list[Finding]]]] = {}
         for minimum in tables.minimums:
             lines = [line for line in page if line.score >= minimum]
-            if len(lines) not in found:  # the same lines as for a lower minimum
-                found[len(lines)] = tables.search.search([line.text for line in lines])
-            for source, term, piece in found[len(lines)]:
-                for rule in _readers(tables, source, "ocr_text"):
-                    if rule.min_ocr_score == minimum:
-                        yield _term(tables, rule, source, term, "ocr_text", lines[piece])
+            if len(lines) not in read:  # otherwise they are the same lines as for a lower minimum
+                read[len(lines)] = _read(tables, Text([line.text for line in lines], lines))
+            yield from _found(tables, *read[len(lines)], "ocr_text", minimum)
     if look.signals.caption:
-        for source, term, _ in tables.search.search([look.signals.caption]):
-            for rule in _readers(tables, source, "caption"):
-                yield _term(tables, rule, source, term, "caption", None)
+        yield from _found(tables, *_read(tables, Text([look.signals.caption], [None])), "caption", None)
     for code in look.signals.codes or ():
-        for source, term, _ in tables.search.search([code.text]):
-            for rule in _readers(tables, source, "code"):
-                yield _term(tables, rule, source, term, "code", code)
+        yield from _found(tables, *_read(tables, Text([code.text], [code])), "code", None)
 
 
-def _readers(tables: Tables, source: str, field: str) -> Sequence[TextRule]:
-    return [rule for rule in tables.text.get(source, ()) if field in rule.fields]
+@dataclass(frozen=True)
+class Text:
+    """Pieces of one text, and where each stands in the picture."""
+
+    pieces: list[str]
+    places: Sequence[facts.Line | facts.Code | None]
 
 
-def _term(
-    tables: Tables, rule: TextRule, source: str, term: str, field: str, place: facts.Line | facts.Code | None
-) -> Reason:
-    evidence = {
-        "list": tables.search.names[source],
-        "matched": term,
+def _read(tables: Tables, text: Text) -> tuple[Text, list[Hit], list[list[Finding]]]:
+    whole = "\n".join(text.pieces)
+    return text, tables.search.search(text.pieces), [group.find(whole) for group in tables.findings] if whole else []
+
+
+def _found(
+    tables: Tables, text: Text, hits: list[Hit], details: list[list[Finding]], field: str, minimum: float | None
+) -> Iterator[Reason]:
+    """Reasons of the rules that read this field from this certainty of recognition on."""
+
+    def reads(rule: TextRule | FindingsRule | LinksRule) -> bool:
+        return field in rule.fields and minimum in (None, rule.min_ocr_score)
+
+    for hit in hits:
+        for rule in tables.text.get(hit.list_name, ()):
+            if reads(rule):
+                name = tables.search.names[hit.list_name]
+                yield _acts(rule, field, _text_evidence(name, hit.term, field, text.places[hit.piece]))
+    starts = list(accumulate((len(piece) + 1 for piece in text.pieces), initial=0))
+    for group, findings in zip(tables.findings, details, strict=False):  # an empty text has no details
+        for found in findings:
+            place = text.places[bisect_right(starts, found.start) - 1]
+            shown = found.value if found.kind == "url" else found.masked
+            for detailed in group.rules:
+                for name in wanted(detailed, found) if reads(detailed) else ():
+                    yield _acts(detailed, field, _text_evidence(name, shown, field, place))
+
+
+def _text_evidence(name: str, matched: str, field: str, place: facts.Line | facts.Code | None) -> dict[str, Any]:
+    return {
+        "list": name,
+        "matched": matched[:SHOWN].encode("utf-8", "replace").decode(),
         "field": field,
         "quad": None if place is None else place.quad,
         "frame": None if place is None else place.frame,
     }
-    return _acts(rule, field, evidence)
 
 
 def _hashes(tables: Tables, look: Look) -> Iterator[Reason]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from moderation import contract
 from moderation.policy.expression.compile import Expression as Condition
+from moderation.text.domains import DomainIndex
 
 if TYPE_CHECKING:
     from moderation.policy.tables import Tables
@@ -96,6 +97,41 @@ class TextRule(ActingRule):
     min_ocr_score: float
     sources: frozenset[str]
     """Keys of the terms and lists, as the search reports them."""
+
+
+@dataclass(frozen=True)
+class FindingsRule(ActingRule):
+    """Contact and payment details.
+
+    Attributes:
+        kinds: as `moderation.text.findings` names them.
+        min_count: different values from which it matches.
+        allowed: domains of e-mail addresses and links that are no findings.
+        allowed_values: whole values that are none.
+    """
+
+    fields: tuple[str, ...]
+    min_ocr_score: float
+    kinds: frozenset[str]
+    regions: tuple[str, ...]
+    min_count: int
+    allowed: DomainIndex
+    allowed_values: frozenset[str]
+
+
+@dataclass(frozen=True)
+class LinksRule(ActingRule):
+    """Links to listed domains, or with `any` to all that are not allowed."""
+
+    fields: tuple[str, ...]
+    min_ocr_score: float
+    any: bool
+    domains: DomainIndex
+    allowed: DomainIndex
+    kinds: frozenset[str] = frozenset(("url",))
+    regions: tuple[str, ...] = ()
+    min_count: int = 1
+    allowed_values: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from moderation.policy.rules import (
     ContentTypeRule,
     ExpressionRule,
+    FindingsRule,
     HashRule,
     LabelRule,
     Limit,
+    LinksRule,
     Rule,
     TextRule,
 )
-from moderation.policy.search import TextSearch
+from moderation.policy.search import Group, TextSearch, groups
+
+_READERS: Final = (TextRule, FindingsRule, LinksRule)
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,9 @@ class Tables:
         labels: lines of label rules by label.
         types: limits by content type.
         text: rules by the source (list or inline terms) that they look for.
-        minimums: the different `min_ocr_score` of text rules.
+        minimums: the different `min_ocr_score` of rules that read text.
         search: finds the entries of all sources at once.
+        findings: rules that look for contact details and links.
         sha256: rules by digest, each with the list that names it.
         expressions: in the order of their ids.
         watchful: rules that say themselves what a missing signal means.
@@ -41,6 +47,7 @@ class Tables:
     text: Mapping[str, tuple[TextRule, ...]]
     minimums: tuple[float, ...]
     search: TextSearch
+    findings: tuple[Group, ...]
     sha256: Mapping[str, tuple[tuple[HashRule, str], ...]]
     expressions: tuple[ExpressionRule, ...]
     watchful: tuple[Rule, ...]
@@ -83,8 +90,9 @@ def build(rules: Iterable[Rule], search: TextSearch) -> Tables:
         labels={key: tuple(value) for key, value in labels.items()},
         types={key: tuple(value) for key, value in types.items()},
         text={key: tuple(value) for key, value in text.items()},
-        minimums=tuple(sorted({rule.min_ocr_score for rule in ordered if isinstance(rule, TextRule)})),
+        minimums=tuple(sorted({rule.min_ocr_score for rule in ordered if isinstance(rule, _READERS)})),
         search=search,
+        findings=groups(rule for rule in ordered if isinstance(rule, FindingsRule | LinksRule)),
         sha256={key: tuple(value) for key, value in digests.items()},
         expressions=tuple(rule for rule in ordered if isinstance(rule, ExpressionRule)),
         watchful=tuple(
