@@ -70,6 +70,7 @@ class Run:
     Attributes:
         deadline: `time.monotonic()` after which the caller no longer waits.
         cancelled: whether the caller has gone.
+        subject: attributes of the caller, for the policy.
     """
 
     call: Call
@@ -77,6 +78,7 @@ class Run:
     labels: Labels
     deadline: float
     cancelled: Callable[[], bool]
+    subject: Mapping[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
@@ -127,6 +129,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         _classify_and_read(run, views, info),
     )
     indexes = info.pop("frame_indexes")
+    codes = info.pop("codes", [])
     for finding in (*(labels or ()), *(text or ())):
         finding["frame"] = indexes[finding["frame"]]
     signals = {
@@ -135,9 +138,9 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "content_type": content_type,
         "text": text or [],
         "caption": item.caption,
-        "codes": [],
+        "codes": codes,
         "image": info,
-        "subject": {},
+        "subject": run.subject,
         "unknown": sorted(run.unknown),
     }
     verdict = await _decide(run, signals)
@@ -151,6 +154,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "categories": categories((label["name"], label["score"]) for label in signals["labels"]),
         "content_type": content_type,
         "text": signals["text"],
+        "codes": codes,
         "matches": verdict["matches"],
         "image": info,
         "versions": {
