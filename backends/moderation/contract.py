@@ -13,6 +13,7 @@ ENTRY: Final = "content-moderation-ensemble"
 PREPROCESSOR: Final = "image-preprocessor"
 CLASSIFIER: Final = "content-classifier"
 SAFETY: Final = "safety-detector"
+SAFETY_CLASSIFIER: Final = "safety-classifier"
 OCR: Final = "ocr-engine"
 TEXT_DETECTOR: Final = "text-detector"
 TEXT_RECOGNIZER: Final = "text-recognizer"
@@ -105,6 +106,15 @@ MODELS: Final[dict[str, Model]] = {
             inputs=(Tensor("PIXELS", "UINT8", (320, 320, 3)),),
             # x1, y1, x2, y2 in input pixels, score 0-1, class index; best score first
             outputs=(Tensor("CANDIDATES", "FP32", (SAFETY_CANDIDATES, 6)),),
+        ),
+        # Judges the picture as a whole. Beside the safety-detector or instead of it; no version of it is shipped.
+        Model(
+            SAFETY_CLASSIFIER,
+            CPU_ENGINE_BACKEND,
+            batched=True,
+            network=True,
+            inputs=(Tensor("PIXELS", "UINT8", (-1, -1, 3)),),  # the size is each version's own: `view` of its manifest
+            outputs=(Tensor("SCORES", "FP32", (-1,)),),  # probabilities 0-1, order of the model's labels
         ),
         Model(
             OCR,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,11 @@ def test_configurations_declare_the_contract(model: contract.Model, profile: str
     """Promise: every profile has the names, types and shapes of the one declaration in code."""
     found = config(model.name, profile)
     assert found.name == model.name
-    assert tensors(found.input) == list(model.inputs)
+    assert len(found.input) == len(model.inputs)
+    for tensor, wanted in zip(tensors(found.input), model.inputs, strict=True):
+        # a size that the contract leaves open may be fixed here: a safety-classifier has that of its versions
+        dims = tuple(w if model.network and w == -1 else d for d, w in zip(tensor.dims, wanted.dims, strict=True))
+        assert replace(tensor, dims=dims) == wanted
     assert tensors(found.output) == list(model.outputs)
     assert (found.max_batch_size > 0) == model.batched
     if model.network and profile == "default":
@@ -97,7 +102,7 @@ def test_only_the_adapters_know_triton(repo_root: Path) -> None:
 def test_the_entry_model_calls_versions_that_exist() -> None:
     """Promise: pipeline.yaml names a version of each stage; all but the classifier are in the repository."""
     release = Release.load(REPOSITORY / contract.ENTRY / "1")
-    assert set(release.versions) == set(STAGES)
+    assert set(release.versions) == set(STAGES) - {contract.SAFETY_CLASSIFIER}
     missing = [m for m, v in release.versions.items() if not (REPOSITORY / m / str(v)).is_dir()]
     assert missing in ([], [contract.CLASSIFIER])
 

@@ -110,6 +110,7 @@ def test_surgery_keeps_the_best_anchors(repository: Path) -> None:
         ("320n.onnx", "999.onnx", "has no 999.onnx"),
         ("sha256: c1", "sha256: 00", "SHA-256 is c1"),
         ("head: yolo_top_k", "head: yolo", "graph.head"),
+        ("head: yolo_top_k", "head: ctc_best", "does not fit safety-detector; allowed: yolo_top_k, none"),
         ("licence: AGPL-3.0\n", "", "licence"),
         ("kind: package", "kind: url\n  url: http://x/y", "url"),
     ],
@@ -140,9 +141,12 @@ def test_a_local_file_is_a_source(repository: Path) -> None:
 def test_a_network_of_another_shape_is_refused(repository: Path) -> None:
     """Promise: a network whose tensors are not those of the contract never reaches the store."""
     path = repository / contract.SAFETY / "1" / "model.yaml"
-    path.write_text(path.read_text().replace("head: yolo_top_k", "head: ctc_best"))
-    with pytest.raises(ModelBuildError, match="does not become safety-detector"):
+    path.write_text(path.read_text().replace("head: yolo_top_k", "head: none"))
+    with pytest.raises(
+        ModelBuildError, match="does not keep the contract of safety-detector: outputs are output0; want"
+    ):
         steps_of(repository)
+    assert store.artefacts(repository) == {}
 
 
 @pytest.fixture

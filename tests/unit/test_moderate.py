@@ -6,14 +6,17 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
-from moderation import contract
+from moderation import contract, schemas
 from moderation.errors import DeadlineError, InputError, StageError
 from moderation.images.pipeline import PreprocessConfig, preprocess
+from moderation.images.views import View
 from moderation.launcher.run import REPOSITORY
 from moderation.models.labels import Classes, Label
 from moderation.pipeline.items import Item
@@ -21,6 +24,7 @@ from moderation.pipeline.moderate import Labels, Run, moderate
 from moderation.pipeline.release import Release
 from moderation.policy.evaluate import evaluate
 from moderation.policy.load import load
+from moderation.safety.vote import Votes
 from moderation.samples import render
 
 POLICY = load(REPOSITORY / contract.DECISION_LOGIC / "1")
@@ -31,7 +35,12 @@ def classes(*names: str) -> Classes:
     return Classes(tuple(Label(raw=name.upper(), name=name) for name in names))
 
 
-LABELS = Labels(classes("nudity/explicit/buttocks"), classes("photo", "document"))
+LABELS = Labels(
+    classes("nudity/explicit/buttocks"),
+    classes("photo", "document"),
+    Classes((Label(raw="nsfw", name="sexual/explicit"), Label(raw="normal", name=None))),
+    View(64, 48, letterbox=False),
+)
 NO_TEXT = {"TEXT": np.array([], object), "SCORE": np.zeros(0), "QUAD": np.zeros((0, 4, 2))}
 Answers = dict[str, dict[str, Any] | Exception]
 
@@ -46,7 +55,11 @@ def healthy() -> Answers:
 
 
 def run(
-    answers: Answers, image: bytes | None = None, deadline: float = 10.0, cancelled: bool = False
+    answers: Answers,
+    image: bytes | None = None,
+    deadline: float = 10.0,
+    cancelled: bool = False,
+    release: Release = RELEASE,
 ) -> dict[str, Any]:
     async def call(
         model: str, version: int, inputs: Mapping[str, Any], outputs: Sequence[str], parameters: Mapping[str, str]
@@ -67,7 +80,7 @@ def run(
         return {"VERDICT": np.array([json.dumps(evaluate(POLICY, json.loads(value))).encode()], object)}
 
     item = Item(image if image is not None else render()["sunset.png"], None, None)
-    return asyncio.run(moderate(item, Run(call, RELEASE, LABELS, time.monotonic() + deadline, lambda: cancelled)))
+    return asyncio.run(moderate(item, Run(call, release, LABELS, time.monotonic() + deadline, lambda: cancelled)))
 
 
 def test_nothing_found_is_allowed() -> None:
@@ -108,6 +121,55 @@ def test_a_finding_decides() -> None:
     evidence = result["reasons"][0]["evidence"]
     assert (evidence["label"], evidence["source"]) == ("nudity/explicit/buttocks", "safety-detector:1")
     assert result["categories"] == {"nudity": 0.95, "nudity/explicit": 0.95, "nudity/explicit/buttocks": 0.95}
+
+
+BOTH_RULE, _ = Votes.parse([{"names": ["nudity/explicit", "sexual/explicit"], "rule": "both"}])
+WITH_JUDGE = replace(RELEASE, versions={**RELEASE.versions, contract.SAFETY_CLASSIFIER: 2})
+CONFIRMED = replace(WITH_JUDGE, votes=BOTH_RULE)
+JUDGE_ONLY = replace(WITH_JUDGE, versions={m: v for m, v in WITH_JUDGE.versions.items() if m != contract.SAFETY})
+
+
+def judged(detected: float, nsfw: float) -> Answers:
+    candidates = np.zeros((1, 300, 6), np.float32)
+    candidates[0, 0] = (10, 10, 100, 100, detected, 0)
+    scores = {"SCORES": np.array([[nsfw, 1 - nsfw]], np.float32)}
+    return {**healthy(), contract.SAFETY: {"CANDIDATES": candidates}, contract.SAFETY_CLASSIFIER: scores}
+
+
+def test_the_policy_sees_the_vote_and_the_labels_stay_as_found() -> None:
+    """Promise: limits meet the vote's scores, `categories` has them too; each network's own score is in `labels`."""
+    result = run(judged(0.95, 0.1), release=CONFIRMED)
+    jsonschema.validate({**result, "request_id": "x"}, schemas.result())
+    assert result["decision"] == "allow"
+    assert [(x["name"], x["score"], x["source"]) for x in result["labels"]] == [
+        ("nudity/explicit/buttocks", 0.95, "safety-detector:1"),
+        ("sexual/explicit", 0.1, "safety-classifier:2"),
+    ]
+    assert result["labels"][1]["box"] is None
+    assert result["categories"]["nudity/explicit"] == 0.1
+    confirmed = run(judged(0.95, 0.9), release=CONFIRMED)
+    assert confirmed["decision"] == "block"
+    assert confirmed["reasons"][0]["evidence"]["source"] == "safety-detector:1 + safety-classifier:2"
+    assert run(judged(0.95, 0.1), release=WITH_JUDGE)["decision"] == "block", "without a question either suffices"
+
+
+def test_a_judge_that_fails_takes_nothing_back() -> None:
+    """Promise: a listed safety-classifier without an answer is unknown, and the detector's finding stands."""
+    sick: dict[str, Any] = {"SCORES": np.array([[np.nan, 0.5]], np.float32)}
+    for answer in (StageError("gone"), sick):
+        result = run({**judged(0.95, 0.1), contract.SAFETY_CLASSIFIER: answer}, release=CONFIRMED)
+        assert result["unknown"] == [contract.SAFETY_CLASSIFIER]
+        assert result["decision"] == "block"
+    assert run({**judged(0.0, 0.0), contract.SAFETY_CLASSIFIER: sick}, release=CONFIRMED)["decision"] == "review"
+
+
+def test_a_release_without_a_detector_does_not_miss_it() -> None:
+    """Promise: a stage that a release does not list is not called, not unknown and not among the versions."""
+    result = run({**judged(0.0, 0.7), contract.SAFETY: AssertionError("called")}, release=JUDGE_ONLY)
+    assert result["unknown"] == []
+    assert [x["name"] for x in result["labels"]] == ["sexual/explicit"]
+    assert contract.SAFETY not in result["versions"]
+    assert "safety_classifier" in result["timings_ms"]
 
 
 def test_without_a_policy_a_person_decides() -> None:

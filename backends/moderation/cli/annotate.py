@@ -38,7 +38,7 @@ def annotate(data: bytes, result: Mapping[str, Any]) -> bytes:
     for text in result["text"]:
         corners = [(x * scale, y * scale) for x, y in text["quad"]]
         draw.polygon(corners, outline=guilty.get(str(text["quad"]), _NEUTRAL), width=2)
-    for label in result["labels"]:
+    for label in (label for label in result["labels"] if label["box"]):
         x1, y1, x2, y2 = (v * scale for v in label["box"])
         colour = guilty.get(str(label["box"]), _NEUTRAL)
         draw.rectangle((x1, y1, max(x1, x2), max(y1, y2)), outline=colour, width=3)

@@ -100,7 +100,7 @@ def labels(repository: Repository = REPOSITORY) -> None:
 @app.command()
 def verify(repository: Repository = REPOSITORY) -> None:
     """Check every file of the store against its digest and run each network once; exit code 1 when one is not fit."""
-    from moderation.models.build import check  # OpenVINO takes a moment to import
+    from moderation.models.conform import check  # OpenVINO takes a moment to import
 
     console, sound = Console(), True
     with _errors():
@@ -108,7 +108,7 @@ def verify(repository: Repository = REPOSITORY) -> None:
             verdict: str = entry.state()
             if verdict == "built":
                 try:
-                    check(entry.folder, entry.model)
+                    check(entry.folder, entry.model, entry.manifest)
                 except ModerationError as error:
                     verdict = f"unfit: {error.message}"
             sound = sound and verdict == "built"

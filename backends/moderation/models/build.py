@@ -6,21 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import openvino as ov
 
-from moderation.contract import MODELS, Tensor
 from moderation.errors import ModelBuildError
 from moderation.models import sources, store
+from moderation.models.conform import MODEL_FILE, check
 from moderation.models.store import Entry
 
 STEPS: Final = ("fetch", "operate", "convert", "check", "store")
-MODEL_FILE: Final = "model.xml"
 CHARACTERS_FILE: Final = "characters.txt"
 Progress = Callable[[str, str], None]
 """Called with (model:version, step) as each step begins, and with the step `done` at the end."""
-_SAMPLE_SIDE: Final = 64
-"""Side of the picture that the finished network is tried on where the contract leaves the size open."""
 
 
 def build_all(repository: Path, only: list[str], progress: Progress, *, force: bool = False) -> list[Entry]:
@@ -66,7 +62,7 @@ def _build(entry: Entry, progress: Progress) -> None:
         source = sources.fetch(entry.manifest.source, home, scratch)
         progress(entry.name, "operate")
         operated = scratch / "operated.onnx"
-        onnx.save(operate(source, entry.model, graph), operated)
+        onnx.save(operate(source, entry.model, entry.manifest), operated)
         if graph.metadata_characters:
             text = "\n".join(characters(source, graph.metadata_characters)) + "\n"
             (scratch / CHARACTERS_FILE).write_text(text, encoding="utf-8")
@@ -75,7 +71,7 @@ def _build(entry: Entry, progress: Progress) -> None:
         operated.unlink()
         (scratch / "download").unlink(missing_ok=True)
         progress(entry.name, "check")
-        check(scratch, entry.model)
+        check(scratch, entry.model, entry.manifest)
         progress(entry.name, "store")
 
     try:
@@ -94,35 +90,3 @@ def _convert(path: Path) -> Any:
         if node.get_type_name() not in ("Parameter", "Result"):
             node.set_friendly_name(f"{node.get_type_name()}_{index}")
     return model
-
-
-def check(folder: Path, model: str) -> None:
-    """Compile a built network and run it on a random picture: its tensors must be those of the contract.
-
-    Raises:
-        ModelBuildError: naming the tensor.
-    """
-    contract = MODELS[model]
-    compiled = ov.Core().compile_model(folder / MODEL_FILE, "CPU", {"INFERENCE_NUM_THREADS": 1})
-    ports: list[tuple[Any, tuple[Tensor, ...]]]
-    ports = [(compiled.inputs, contract.inputs), (compiled.outputs, contract.outputs)]
-    for found, wanted in ports:
-        names = sorted(p.any_name for p in found)
-        if names != sorted(t.name for t in wanted):
-            raise ModelBuildError(f"has tensors {names}; {sorted(t.name for t in wanted)} are expected")
-    (pixels,) = contract.inputs
-    shape = [2, *(d if d > 0 else _SAMPLE_SIDE for d in pixels.dims)]
-    answer = compiled({pixels.name: np.random.default_rng(0).integers(0, 256, shape, np.uint8)})
-    for tensor in contract.outputs:
-        value = np.asarray(answer[tensor.name])
-        dtype = {"FP32": np.float32, "INT32": np.int32, "UINT8": np.uint8}[tensor.dtype]
-        fits = (
-            value.ndim == len(tensor.dims) + 1
-            and len(value) == 2
-            and all(want in (-1, got) for want, got in zip(tensor.dims, value.shape[1:], strict=True))
-        )
-        if value.dtype != dtype or not fits or not np.isfinite(value).all():
-            raise ModelBuildError(
-                f"{tensor.name} is {value.dtype}{list(value.shape)}; {tensor.dtype}{[2, *tensor.dims]} of finite "
-                "values is expected"
-            )

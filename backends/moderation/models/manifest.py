@@ -56,8 +56,18 @@ class Input(Strict):
     channels: Literal["rgb", "bgr"] = "rgb"
     mean: Three = Field(default_factory=lambda: [0.0, 0.0, 0.0])
     std: PositiveThree = Field(default_factory=lambda: [1.0, 1.0, 1.0])
-    height: int | None = None
-    width: int | None = None
+
+
+Head = Literal["yolo_top_k", "probability_map", "ctc_best", "softmax_scores", "sigmoid_scores", "scores", "none"]
+_CLASSIFIERS: Final[tuple[Head, ...]] = ("softmax_scores", "sigmoid_scores", "scores", "none")
+HEADS: Final[dict[str, tuple[Head, ...]]] = {
+    contract.CLASSIFIER: _CLASSIFIERS,
+    contract.SAFETY: ("yolo_top_k", "none"),
+    contract.SAFETY_CLASSIFIER: _CLASSIFIERS,
+    contract.TEXT_DETECTOR: ("probability_map", "none"),
+    contract.TEXT_RECOGNIZER: ("ctc_best", "none"),
+}
+"""Heads that give a model the outputs of its contract."""
 
 
 class Graph(Strict):
@@ -66,12 +76,14 @@ class Graph(Strict):
     Attributes:
         input: what goes in front; None when the network takes UINT8 NHWC itself.
         head: what is put behind: `yolo_top_k` (anchors to the best candidates), `probability_map` (0-1 to UINT8),
-            `ctc_best` (class scores to index and score), `none`.
+            `ctc_best` (class scores to index and score), `softmax_scores` and `sigmoid_scores` (a classifier's logits
+            to probabilities), `scores` (a classifier's probabilities as they are), `none` (the outputs are the
+            contract's). See `HEADS` for which goes with which model.
         metadata_characters: key of the file's metadata that holds the recogniser's characters.
     """
 
     input: Input | None = None
-    head: Literal["yolo_top_k", "probability_map", "ctc_best", "none"] = "none"
+    head: Head = "none"
     metadata_characters: str | None = None
 
 
@@ -82,6 +94,8 @@ class Manifest(Strict):
         classes: `exclusive` when the scores of all classes sum to 1 (softmax): scores of classes with the same name are
             added; `independent` (sigmoid): the greatest counts.
         labels: what each class means, in the order of the network's classes; empty for text networks.
+        view: what a safety-classifier sees of a picture, such as `224x224 stretch` (see `images.views.View`). The other
+            networks have the size that their contract gives.
     """
 
     description: Annotated[str, Field(min_length=1)]
@@ -91,10 +105,19 @@ class Manifest(Strict):
     graph: Graph = Graph()
     classes: Literal["exclusive", "independent"] = "exclusive"
     labels: list[Label] = Field(default_factory=list)
+    view: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3} (stretch|letterbox)$")] | None = None
 
     def mapping(self) -> Classes:
         """The classes, ready to name scores."""
         return Classes(tuple(self.labels), exclusive=self.classes == "exclusive")
+
+    def size(self, model: str) -> tuple[int, int]:
+        """Height and width of a network's PIXELS; -1 where any is taken."""
+        if self.view:
+            width, height = self.view.split(" ")[0].split("x")
+            return int(height), int(width)
+        height_, width_, _ = contract.MODELS[model].inputs[0].dims
+        return height_, width_
 
 
 def load(path: Path) -> Manifest:
@@ -107,7 +130,14 @@ def load(path: Path) -> Manifest:
         ModelBuildError: every fault with its path; also a label that the taxonomy does not know.
     """
     manifest = _check(path, _read(path))
-    if faults := faults_of(manifest.labels, path.parent.parent.name):
+    model = path.parent.parent.name
+    faults = faults_of(manifest.labels, model)
+    if (manifest.view is None) == (model == contract.SAFETY_CLASSIFIER):
+        say = "is missing; give the size that the network takes, such as" if manifest.view is None else "is only for a"
+        faults.append(f"view {say} {'`224x224 stretch`' if manifest.view is None else contract.SAFETY_CLASSIFIER}")
+    if manifest.graph.head not in HEADS[model]:
+        faults.append(f"graph.head `{manifest.graph.head}` does not fit {model}; allowed: {', '.join(HEADS[model])}")
+    if faults:
         raise ModelBuildError(f"{path}: " + "; ".join(faults))
     return manifest
 

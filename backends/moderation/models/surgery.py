@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from moderation.contract import MODELS, SAFETY_CANDIDATES
 from moderation.errors import ModelBuildError
-from moderation.models.manifest import Graph, Input
+from moderation.models.manifest import Input, Manifest
 
 _TYPES: Final = {"UINT8": TensorProto.UINT8, "FP32": TensorProto.FLOAT, "INT32": TensorProto.INT32}
 
@@ -59,13 +59,13 @@ class _Editor:
         return f"moderation_{stem}_{self._count}"
 
 
-def operate(source: Path, name: str, graph: Graph) -> Any:
+def operate(source: Path, name: str, manifest: Manifest) -> Any:
     """The network with the interface of the contract.
 
     Args:
         source: original ONNX file with one input and one output.
         name: model whose tensors the result has.
-        graph: what to do.
+        manifest: what to do.
 
     Returns:
         A checked `onnx.ModelProto`.
@@ -77,16 +77,19 @@ def operate(source: Path, name: str, graph: Graph) -> Any:
         model = onnx.load(source)
     except Exception as error:
         raise ModelBuildError(f"{source.name} is not an ONNX network: {type(error).__name__}") from None
-    if len(model.graph.input) != 1 or len(model.graph.output) != 1:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]  # IR 3 lists the weights there too
+    if len(inputs) != 1 or len(model.graph.output) != 1:
         raise ModelBuildError(
-            f"{source.name} has {len(model.graph.input)} inputs and {len(model.graph.output)} outputs; one of each is "
-            "expected"
+            f"{source.name} has {len(inputs)} inputs and {len(model.graph.output)} outputs; one of each is expected"
         )
-    editor = _Editor(model)
+    editor, graph = _Editor(model), manifest.graph
+    del model.graph.input[:]
+    model.graph.input.append(inputs[0])
     if graph.input:
-        _pixels(editor, name, graph.input)
+        _pixels(editor, manifest.size(name), graph.input)
     if graph.head != "none":
-        _HEADS[graph.head](editor, model.graph.output[0].name)
+        _HEADS[graph.head](editor, model.graph.output[0].name, [tensor.name for tensor in MODELS[name].outputs])
         del model.graph.output[:]
         for tensor in MODELS[name].outputs:
             shape = ["batch", *(d if d > 0 else f"{tensor.name}_{i}" for i, d in enumerate(tensor.dims))]
@@ -114,13 +117,10 @@ def characters(source: Path, key: str) -> list[str]:
     return ["", *found[key].splitlines(), " "]
 
 
-def _pixels(editor: _Editor, name: str, spec: Input) -> None:
+def _pixels(editor: _Editor, sides: tuple[int, int], spec: Input) -> None:
     """PIXELS UINT8 [batch, H, W, 3] RGB → what the network takes, FP32 [batch, 3, H, W]."""
     original = editor.graph.input[0].name
-    size = [
-        s or d if (s or d) > 0 else axis
-        for s, d, axis in zip((spec.height, spec.width), MODELS[name].inputs[0].dims, ("height", "width"), strict=False)
-    ]
+    size = [side if side > 0 else axis for side, axis in zip(sides, ("height", "width"), strict=True)]
     del editor.graph.input[:]
     shape = ["batch", *size, 3]
     editor.graph.input.append(helper.make_tensor_value_info("PIXELS", TensorProto.UINT8, shape))
@@ -136,7 +136,7 @@ def _pixels(editor: _Editor, name: str, spec: Input) -> None:
     editor.node("Transpose", [value], out=original, at_front=True, perm=[0, 3, 1, 2])
 
 
-def _yolo_top_k(editor: _Editor, output: str) -> None:
+def _yolo_top_k(editor: _Editor, output: str, names: Sequence[str]) -> None:
     """YOLOv8 head [batch, 4 + classes, anchors] → CANDIDATES [batch, 300, 6]: x1, y1, x2, y2, score, class."""
     rows = editor.node("Transpose", [output], perm=[0, 2, 1])
     ends = [(0, 2), (2, 4), (4, 1 << 31)]
@@ -158,25 +158,43 @@ def _yolo_top_k(editor: _Editor, output: str) -> None:
     values, order = "moderation_top_values", "moderation_top_order"
     editor.graph.node.append(helper.make_node("TopK", [best, keep], [values, order], name="moderation_top", axis=1))
     tiled = editor.node("Tile", [editor.squeeze(order, 2, "Unsqueeze"), editor.constant(np.array([1, 1, 6], np.int64))])
-    editor.node("GatherElements", [table, tiled], out="CANDIDATES", axis=1)
+    editor.node("GatherElements", [table, tiled], out=names[0], axis=1)
 
 
-def _probability_map(editor: _Editor, output: str) -> None:
+def _probability_map(editor: _Editor, output: str, names: Sequence[str]) -> None:
     """Probability [batch, 1, H, W], 0-1 → PROBABILITY UINT8 [batch, H, W], rounded."""
     value = editor.node("Mul", [editor.squeeze(output, 1), editor.constant(np.float32(255))])
     rounded = editor.node("Floor", [editor.node("Add", [value, editor.constant(np.float32(0.5))])])
-    editor.node("Cast", [rounded], out="PROBABILITY", to=TensorProto.UINT8)
+    editor.node("Cast", [rounded], out=names[0], to=TensorProto.UINT8)
 
 
-def _ctc_best(editor: _Editor, output: str) -> None:
+def _ctc_best(editor: _Editor, output: str, names: Sequence[str]) -> None:
     """Class probabilities [batch, steps, classes] → INDICES and SCORES [batch, steps]."""
-    editor.reduce_max(output, 2, out="SCORES")
+    editor.reduce_max(output, 2, out=names[1])
     index = editor.node("ArgMax", [output], axis=2, keepdims=0)
-    editor.node("Cast", [index], out="INDICES", to=TensorProto.INT32)
+    editor.node("Cast", [index], out=names[0], to=TensorProto.INT32)
 
 
-_HEADS: Final[dict[str, Callable[[_Editor, str], None]]] = {
+def _softmax_scores(editor: _Editor, output: str, names: Sequence[str]) -> None:
+    """Logits of classes that exclude each other [batch, classes] → probabilities of the same shape."""
+    editor.node("Softmax", [output], out=names[0], axis=-1 if editor.opset >= 13 else 1)
+
+
+def _sigmoid_scores(editor: _Editor, output: str, names: Sequence[str]) -> None:
+    """Logits of independent classes [batch, classes] → probabilities of the same shape."""
+    editor.node("Sigmoid", [output], out=names[0])
+
+
+def _scores(editor: _Editor, output: str, names: Sequence[str]) -> None:
+    """Probabilities as they are, under the contract's name."""
+    editor.node("Identity", [output], out=names[0])
+
+
+_HEADS: Final[dict[str, Callable[[_Editor, str, Sequence[str]], None]]] = {
     "yolo_top_k": _yolo_top_k,
     "probability_map": _probability_map,
     "ctc_best": _ctc_best,
+    "softmax_scores": _softmax_scores,
+    "sigmoid_scores": _sigmoid_scores,
+    "scores": _scores,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from moderation import contract
+from moderation.images.views import View
 from moderation.models import manifest
 from moderation.models.labels import Classes
 from moderation.pipeline.moderate import Labels
@@ -18,8 +19,19 @@ def load_labels(repository: Path, release: Release) -> Labels:
         ModelBuildError: a manifest is wrong, or has a label that the taxonomy does not know.
     """
 
-    def classes(model: str) -> Classes:
-        path = repository / model / str(release.versions[model]) / manifest.FILE
-        return manifest.load(path).mapping() if path.is_file() else Classes()
+    manifests = {
+        model: manifest.load(path)
+        for model, version in release.versions.items()
+        if (path := repository / model / str(version) / manifest.FILE).is_file()
+    }
 
-    return Labels(classes(contract.SAFETY), classes(contract.CLASSIFIER))
+    def classes(model: str) -> Classes:
+        return manifests[model].mapping() if model in manifests else Classes()
+
+    judge = manifests.get(contract.SAFETY_CLASSIFIER)
+    return Labels(
+        classes(contract.SAFETY),
+        classes(contract.CLASSIFIER),
+        classes(contract.SAFETY_CLASSIFIER),
+        View.parse("view", judge.view) if judge and judge.view else None,
+    )

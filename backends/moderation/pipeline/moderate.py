@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from moderation import contract
 from moderation.errors import DeadlineError, InputError, StageError
+from moderation.images.views import View
 from moderation.models.labels import Classes
 from moderation.pipeline.items import Item
 from moderation.pipeline.release import Release
 from moderation.safety.decode import decode as decode_safety
+from moderation.safety.vote import Finding, Opinion, vote
 from moderation.taxonomy import Taxonomy
 from moderation.taxonomy.scores import categories
 
@@ -27,6 +29,7 @@ STAGE_KEYS: Final = {
     contract.PREPROCESSOR: "preprocess",
     contract.CLASSIFIER: "classifier",
     contract.SAFETY: "safety",
+    contract.SAFETY_CLASSIFIER: "safety_classifier",
     contract.OCR: "ocr",
     contract.DECISION_LOGIC: "policy",
 }
@@ -35,6 +38,8 @@ INLINE_FAULTS: Final = {"faults": "inline"}
 """Parameter that asks a stage for refusals as data; see `serving.adapter.wants_inline_faults`."""
 CHECK_FIRST: Final = {"check_first": "true"}
 """Parameter that asks the ocr-engine for a cheap look before it reads; see `ocr.read`."""
+LISTED_SCORE: Final = 0.05
+"""A safety-classifier has a score for every label; smaller ones are not worth a line in RESULT and reach no policy."""
 PHOTO: Final = "photo"
 PHOTO_SCORE: Final = 0.8
 """From this score on, a picture that is a photo is only read when a cheap look sees text."""
@@ -57,10 +62,16 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class Labels:
-    """What the classes of the networks mean; none where the model is not there."""
+    """What the manifests say of the networks; no classes where the model is not there.
+
+    Attributes:
+        view: what the safety-classifier sees of a picture.
+    """
 
     safety: Classes = field(default_factory=Classes)
     classifier: Classes = field(default_factory=Classes)
+    safety_classifier: Classes = field(default_factory=Classes)
+    view: View | None = None
 
 
 @dataclass
@@ -124,17 +135,22 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
     info = json.loads(views["INFO"].reshape(-1)[0])
     if "fault" in info:
         raise InputError.from_fault(info["fault"])
-    labels, (content_type, text) = await asyncio.gather(
+    detected, judged, (content_type, text) = await asyncio.gather(
         _known(run, contract.SAFETY, _detect(run, views["SAFETY_PIXELS"], info)),
+        _known(run, contract.SAFETY_CLASSIFIER, _judge(run, views["TEXT_PIXELS"])),
         _classify_and_read(run, views, info),
     )
     indexes = info.pop("frame_indexes")
     codes = info.pop("codes", [])
-    for finding in (*(labels or ()), *(text or ())):
+    opinions = [opinion for opinion in (detected, judged) if opinion is not None]
+    found = [finding for opinion in opinions for finding in opinion.findings]
+    for finding in (*found, *(text or ())):
         finding["frame"] = indexes[finding["frame"]]
+    weighed = vote(opinions, run.release.votes)
+    voted = [finding for finding in weighed if finding["score"] >= LISTED_SCORE]
     signals = {
         "profile": item.profile,
-        "labels": labels or [],
+        "labels": voted,
         "content_type": content_type,
         "text": text or [],
         "caption": item.caption,
@@ -150,8 +166,8 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "decision": verdict["decision"],
         "severity": verdict["severity"],
         "reasons": verdict["reasons"],
-        "labels": signals["labels"],
-        "categories": categories((label["name"], label["score"]) for label in signals["labels"]),
+        "labels": list(_listed(found, weighed)),
+        "categories": categories((label["name"], label["score"]) for label in voted),
         "content_type": content_type,
         "text": signals["text"],
         "codes": codes,
@@ -167,6 +183,18 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
     }
 
 
+def _listed(found: Sequence[Finding], weighed: Sequence[Finding]) -> Iterator[Finding]:
+    """Findings for RESULT. Where a vote changed one, with what the policy saw: decisions can be replayed."""
+    for finding, seen in zip(found, weighed, strict=True):
+        if seen == finding:
+            if finding["score"] >= LISTED_SCORE:
+                yield finding
+        elif seen["score"] >= LISTED_SCORE:
+            yield {**finding, "vote": {"score": seen["score"], "source": seen["source"]}}
+        elif finding["score"] >= LISTED_SCORE:
+            yield {**finding, "vote": None}  # too little was left of it
+
+
 async def _classify_and_read(run: Run, views: Mapping[str, Array], info: Mapping[str, Any]) -> tuple[Any, Any]:
     """Content type, then text: most photos have none, and reading is the dearest stage."""
     content_type = await _known(run, contract.CLASSIFIER, _classify(run, views["CLASSIFIER_PIXELS"]))
@@ -176,7 +204,7 @@ async def _classify_and_read(run: Run, views: Mapping[str, Array], info: Mapping
 
 
 async def _known(run: Run, model: str, work: Awaitable[Any]) -> Any:
-    """A branch's answer, or None and the model's name among the unknown."""
+    """A branch's answer; None when it gives none, and then the model's name is among the unknown if it was called."""
     try:
         return await work
     except (StageError, InputError):
@@ -193,14 +221,40 @@ async def _classify(run: Run, pixels: Array) -> dict[str, Any]:
     return {"name": best, "score": round(scores[best], 4), "source": run.source(contract.CLASSIFIER)}
 
 
-async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> list[dict[str, Any]]:
+async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion | None:
+    """What the safety-detector found where; None in a release without it."""
+    if contract.SAFETY not in run.release.versions:
+        return None
     found = await run.stage(contract.SAFETY, {"PIXELS": pixels}, ["CANDIDATES"])
-    source = run.source(contract.SAFETY)
-    return [
+    source, classes = run.source(contract.SAFETY), run.labels.safety
+    findings = [
         {**label, "source": source, "frame": frame}
         for frame, candidates in enumerate(found["CANDIDATES"])
-        for label in decode_safety(candidates, run.labels.safety.labels, info["width"], info["height"])
+        for label in decode_safety(candidates, classes.labels, info["width"], info["height"])
     ]
+    return Opinion(source, classes.names(), findings)
+
+
+async def _judge(run: Run, frames: Array) -> Opinion | None:
+    """What the safety-classifier thinks of each frame as a whole; None in a release without it.
+
+    Its view is made here and not by the preprocessor: the frames are here anyway, so that releases without this network
+    pay nothing, and its size needs no setting beside its manifest.
+    """
+    model = contract.SAFETY_CLASSIFIER
+    if model not in run.release.versions:
+        return None
+    view, classes, source = run.labels.view, run.labels.safety_classifier, run.source(model)
+    if view is None:
+        raise StageError(f"{model} is not built")
+    pixels = await asyncio.to_thread(lambda: np.stack([view.apply(frame) for frame in frames]))
+    found = await run.stage(model, {"PIXELS": pixels}, ["SCORES"])
+    findings = [
+        {"name": name, "score": round(score, 4), "box": None, "source": source, "frame": frame}
+        for frame, values in enumerate(found["SCORES"])
+        for name, score in classes.scores(values, model).items()
+    ]
+    return Opinion(source, classes.names(), findings)
 
 
 async def _read(run: Run, frames: Array, info: Mapping[str, Any], settings: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -11,22 +11,32 @@ import yaml
 
 from moderation import contract
 from moderation.errors import ConfigError
+from moderation.safety.vote import Votes
 
 FILE: Final = "pipeline.yaml"
 STAGES: Final = (
     contract.PREPROCESSOR,
     contract.CLASSIFIER,
     contract.SAFETY,
+    contract.SAFETY_CLASSIFIER,
     contract.OCR,
     contract.DECISION_LOGIC,
 )
+JUDGES: Final = (contract.SAFETY, contract.SAFETY_CLASSIFIER)
+"""Stages of which a release needs one at least; one that it does not list is not called and not unknown."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """Version of each composing model, so that RESULT can name who answered."""
+    """Version of each composing model, so that RESULT can name who answered.
+
+    Attributes:
+        versions: by model, of every stage that the release calls.
+        votes: how its safety networks decide together.
+    """
 
     versions: Mapping[str, int]
+    votes: Votes = field(default_factory=Votes)
 
     @classmethod
     def load(cls, folder: Path) -> Release:
@@ -45,13 +55,20 @@ class Release:
             raise ConfigError(f"{path}: `stages` must map each of {', '.join(STAGES)} to {{version: number}}")
         faults = [f"unknown stage `{name}`" for name in stages if name not in STAGES]
         versions: dict[str, int] = {}
+        if not any(name in stages for name in JUDGES):
+            faults.append(f"stages has none of {', '.join(JUDGES)}; without one nobody looks at the picture")
         for name in STAGES:
+            if name in JUDGES and name not in stages:
+                continue
             entry = stages.get(name)
             version = entry.get("version") if isinstance(entry, dict) else None
             if isinstance(version, int) and not isinstance(version, bool) and version > 0:
                 versions[name] = version
             else:
                 faults.append(f"stages.{name}.version is {version!r}; a version folder's number is expected")
+        faults += [f"unknown key `{key}`; allowed: stages, vote" for key in document if key not in ("stages", "vote")]
+        votes, wrong = Votes.parse(document.get("vote", []))
+        faults += wrong
         if faults:
             raise ConfigError(f"{path}: " + "; ".join(faults))
-        return cls(versions)
+        return cls(versions, votes)

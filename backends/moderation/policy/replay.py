@@ -20,7 +20,7 @@ from moderation.policy.verdict import Verdict
 
 REFUSED: Final = "refused"
 """Instead of a decision: the policy refuses the record, because it has no such profile."""
-_SHARED: Final = ("labels", "content_type", "text", "image", "unknown")
+_SHARED: Final = ("content_type", "text", "image", "unknown")
 
 
 def is_result(document: Mapping[str, Any]) -> bool:
@@ -42,19 +42,31 @@ def to_signals(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "error" in result:
         raise InputError("the record is of an image that was refused; it has no signals", reason="bad_record")
-    lacking = [name for name in (*_SHARED, "versions") if name not in result]
+    lacking = [name for name in ("labels", *_SHARED, "versions") if name not in result]
     if lacking:
         raise InputError(f"the record lacks {', '.join(lacking)}; a RESULT is expected", reason="bad_record")
     policy = result["versions"].get("policy", "") if isinstance(result["versions"], dict) else ""
     unknown = result["unknown"] if isinstance(result["unknown"], list) else []
     return {
         "profile": str(policy).partition("@")[2] or None,
+        "labels": _seen(result["labels"]),
         **{name: result[name] for name in _SHARED},
         "unknown": [name for name in unknown if name != contract.DECISION_LOGIC],
         "codes": result.get("codes", []),
         "caption": result.get("caption"),
         "subject": result.get("subject", {}),
     }
+
+
+def _seen(labels: Any) -> Any:
+    """Labels as the policy saw them: where two networks voted, with the outcome of the vote."""
+    if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
+        return labels  # `evaluate` says what is wrong with them
+    return [
+        {key: value for key, value in {**label, **(label.get("vote") or {})}.items() if key != "vote"}
+        for label in labels
+        if label.get("vote", {}) is not None
+    ]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from moderation.policy.rule_schema import Action, AnyRule, Identifier, Strict
 
-Stage = Literal["image-preprocessor", "content-classifier", "safety-detector", "ocr-engine"]
+Stage = Literal["image-preprocessor", "content-classifier", "safety-detector", "safety-classifier", "ocr-engine"]
 UnknownAction = Literal["allow", "review", "block"]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 AttributeText = Annotated[str, Field(max_length=256)]
