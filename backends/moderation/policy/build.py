@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from moderation.images.formats import ACCEPTED
 from moderation.policy import rule_schema
 from moderation.policy.expression.compile import compile_expression
 from moderation.policy.expression.kinds import Vocabulary
 from moderation.policy.faults import Faults
-from moderation.policy.lists import Lists
+from moderation.policy.lists import Lists, pdq_index
 from moderation.policy.rule_schema import DEFAULT_SEVERITY
 from moderation.policy.rules import (
     ContentTypeRule,
@@ -32,6 +32,7 @@ from moderation.taxonomy import Taxonomy
 from moderation.text.domains import domain_fault
 from moderation.text.findings import REGIONS
 
+_Index = TypeVar("_Index")
 _NEEDS = {"labels": "labels", "label": "labels", "count": "labels", "content_type": "content_type"} | {
     "text": "ocr_text",
     "lines": "ocr_text",
@@ -190,11 +191,32 @@ class Builder:
 
     def _hash(self, spec: rule_schema.Hash, path: Path_) -> Rule:
         self._demand(path, digests=spec.digests, lists=spec.lists, pdq=spec.pdq, pdq_lists=spec.pdq_lists)
-        digests = {digest.lower(): spec.id for digest in spec.digests}
-        for i, name in enumerate(spec.lists):
-            for digest in self.lists.digests(name, partial(self.faults.add, (*path, "lists", i))):
-                digests.setdefault(digest, name)
-        return HashRule(**_acting(spec, {"image.sha256"}), digests=digests)
+        pdq = bool(spec.pdq or spec.pdq_lists)
+        if not pdq and spec.model_fields_set & {"max_distance", "min_quality"}:
+            self.faults.add(path, "has limits for PDQ and no PDQ hashes; give `pdq` or `pdq_lists`, or take them out")
+        needs = {"image.sha256"} if spec.digests or spec.lists else set()
+        alike = {}
+        if pdq:
+            needs |= {"image.pdq", "image.pdq_quality"}
+            alike = {
+                name: self.lists.pdq(name, partial(self.faults.add, (*path, "pdq_lists", i)))
+                for i, name in enumerate(spec.pdq_lists)
+            }
+            if spec.pdq:
+                alike[spec.id] = pdq_index(spec.pdq)
+        return HashRule(
+            **_acting(spec, needs),
+            digests=frozenset(digest.lower() for digest in spec.digests),
+            exact=_there(
+                {
+                    name: self.lists.sha256(name, partial(self.faults.add, (*path, "lists", i)))
+                    for i, name in enumerate(spec.lists)
+                }
+            ),
+            alike=_there(alike),
+            max_distance=spec.max_distance,
+            min_quality=spec.min_quality,
+        )
 
     def _expression(self, spec: rule_schema.Expression, path: Path_, siblings: Iterable[str]) -> Rule | None:
         vocabulary = Vocabulary(Taxonomy.load(), ACCEPTED, siblings, suggest)
@@ -210,6 +232,11 @@ class Builder:
         if not any(content.values()):
             names = [f"`{name}`" for name in content]
             self.faults.add(path, f"looks for nothing; give {', '.join(names[:-1])} or {names[-1]}")
+
+
+def _there(found: Mapping[str, _Index | None]) -> dict[str, _Index]:
+    """Without the lists that are at fault."""
+    return {name: index for name, index in found.items() if index is not None}
 
 
 def _common(spec: rule_schema.RuleBase, needs: set[str]) -> dict[str, Any]:

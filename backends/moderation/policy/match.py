@@ -6,18 +6,22 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from moderation.hashes.sha256 import ExactMatch
 from moderation.policy import signals as facts
 from moderation.policy.expression.values import ERROR, Partial, Scope, Unknown
 from moderation.policy.look import Look
-from moderation.policy.rule_schema import DEFAULT_SEVERITY
+from moderation.policy.rule_schema import DEFAULT_SEVERITY, MAX_DISTANCE
 from moderation.policy.rules import ActingRule, FindingsRule, LinksRule, Rule, TextRule
 from moderation.policy.search import wanted
 from moderation.policy.tables import Tables
 from moderation.policy.verdict import Reason
 from moderation.text.entries import Hit
 from moderation.text.findings import Finding
+
+if TYPE_CHECKING:
+    from moderation.hashes.pdq import PdqMatch
 
 SHOWN = 200
 """Characters of a text that evidence shows."""
@@ -165,9 +169,30 @@ def _text_evidence(name: str, matched: str, field: str, place: facts.Line | fact
 
 
 def _hashes(tables: Tables, look: Look) -> Iterator[Reason]:
-    digest = look.signals.image.get("sha256")
-    for rule, owner in tables.sha256.get(str(digest), ()):
-        yield _acts(rule, "hash", {"list": owner, "matched": digest, "field": "image.sha256"})
+    """Known files and pictures; each list is searched once, however many rules use it."""
+    image = look.signals.image
+    digest, pdq, quality = image.get("sha256"), image.get("pdq"), image.get("pdq_quality")
+    for rule in tables.sha256.get(str(digest), ()):
+        yield _acts(rule, "hash", {"list": rule.id, "matched": digest, "field": "image.sha256"})
+    exact: dict[str, list[ExactMatch]] = {}
+    alike: dict[str, list[PdqMatch]] = {}
+    for rule in tables.hashes:
+        for name, files in rule.exact.items() if digest is not None else ():
+            if name not in exact:
+                exact[name] = files.search(str(digest))
+            for same in exact[name]:
+                origin = {"id": same.id, "source": same.source, "note": same.note}
+                yield _acts(rule, "hash", {"list": name, "matched": digest, "field": "image.sha256", **origin})
+        if pdq is None or not isinstance(quality, int) or quality < rule.min_quality:
+            continue
+        for name, pictures in rule.alike.items():
+            if name not in alike:
+                alike[name] = pictures.search(str(pdq), MAX_DISTANCE)
+            for near in alike[name]:
+                if near.distance <= rule.max_distance:
+                    origin = {"id": near.id, "source": near.source, "note": near.note}
+                    evidence = {"list": name, "matched": near.id, "field": "image.pdq", **origin}
+                    yield _acts(rule, "hash", {**evidence, "distance": near.distance})
 
 
 def _pixel_evidence(label: facts.Label, threshold: float) -> dict[str, Any]:

@@ -38,6 +38,8 @@ PLACES: list[Place] = ["ocr_text", "caption", "code"]
 
 DEFAULT_SEVERITY = {"allow": 0, "review": 2, "block": 6}
 """Severity of an action where a rule gives none."""
+MAX_DISTANCE = 63
+"""Bits of 256 beyond which PDQ hashes say nothing; pictures that are the same differ in 31 at most."""
 EVERYTHING = "everything"
 """In `overrides`: every rule that is not final."""
 
@@ -160,10 +162,12 @@ class Hash(Acting):
 
     kind: Literal["hash"]
     digests: Annotated[list[Digest], Field(description="SHA-256 of files")] = []
-    lists: Annotated[list[ListName], Field(description="lists/<name>.txt with SHA-256 digests")] = []
+    lists: Annotated[list[ListName], Field(description="lists/<name>.csv or .txt with SHA-256 digests")] = []
     pdq: Annotated[list[Digest], Field(description="PDQ hashes of pictures")] = []
-    pdq_lists: Annotated[list[ListName], Field(description="lists with PDQ hashes")] = []
-    max_distance: Annotated[int, Field(ge=0, le=63, description="bits of 256 in which a PDQ hash may differ")] = 31
+    pdq_lists: Annotated[list[ListName], Field(description="lists/<name>.csv or .txt with PDQ hashes")] = []
+    max_distance: Annotated[
+        int, Field(ge=0, le=MAX_DISTANCE, description="bits of 256 in which a PDQ hash may differ")
+    ] = 31
     min_quality: Annotated[int, Field(ge=0, le=100, description="pictures below say too little for PDQ")] = 50
 
 

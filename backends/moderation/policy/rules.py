@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from moderation import contract
+from moderation.hashes.sha256 import Sha256Index
 from moderation.policy.expression.compile import Expression as Condition
 from moderation.text.domains import DomainIndex
 
 if TYPE_CHECKING:
+    from moderation.hashes.pdq import PdqIndex
     from moderation.policy.tables import Tables
 
 DEFAULT_PROFILE: Final = "default"
@@ -136,9 +138,21 @@ class LinksRule(ActingRule):
 
 @dataclass(frozen=True)
 class HashRule(ActingRule):
-    """SHA-256 digests (lower-case hex) of files, each with the list that names it."""
+    """Known files and pictures.
 
-    digests: Mapping[str, str]
+    Attributes:
+        digests: SHA-256 (lower-case hex) that stand in the rule itself.
+        exact: lists of SHA-256 digests by name.
+        alike: lists of PDQ hashes by name.
+        max_distance: bits of 256 in which a PDQ hash may differ.
+        min_quality: 0-100; pictures below are not compared by PDQ.
+    """
+
+    digests: frozenset[str]
+    exact: Mapping[str, Sha256Index]
+    alike: Mapping[str, PdqIndex]
+    max_distance: int
+    min_quality: int
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def _twins(specs: Specs, faults: Faults) -> None:
 def _digests(specs: Specs, rules: list[HashRule], faults: Faults) -> None:
     for allowing in (rule for rule in rules if rule.action == "allow"):
         for other in rules:
-            both = allowing.digests.keys() & other.digests.keys()
+            both = allowing.digests & other.digests
             reached = other.id in allowing.overrides or EVERYTHING in allowing.overrides
             if other.action == "allow" or not both or reached:
                 continue

@@ -20,6 +20,7 @@ Further members are not looked at.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -32,6 +33,7 @@ NOT_A_SCORE = "not a score from 0 to 1"
 SCORE_SLACK = 1e-3
 """FP16 networks overshoot 0 and 1 by rounding (half a unit in the last place at 1.0 is 2^-11)."""
 Attribute = str | int | float | bool
+_HASH = re.compile(r"[0-9a-f]{64}")
 IMAGE_TEXTS = ("sha256", "pdq", "format")
 IMAGE_NUMBERS = ("pdq_quality", "bytes", "width", "height", "frames")
 _NAMES = {dict: "object", list: "array", str: "string", float: "number", int: "number", bool: "boolean"}
@@ -187,7 +189,10 @@ def _image(signals: Signals, found: Any) -> None:
     for key in IMAGE_TEXTS:
         if facts.get(key) is not None:
             text = _text(facts[key], f"image.{key}")
-            signals.image[key] = text if key == "format" else text.lower()
+            if key == "format":
+                signals.image[key] = text
+            elif _HASH.fullmatch(text.lower()):  # what is no hash is unknown, and not a hash that nothing equals
+                signals.image[key] = text.lower()
     for key in IMAGE_NUMBERS:
         value = facts.get(key)
         if value is None:

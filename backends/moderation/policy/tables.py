@@ -35,7 +35,8 @@ class Tables:
         minimums: the different `min_ocr_score` of rules that read text.
         search: finds the entries of all sources at once.
         findings: rules that look for contact details and links.
-        sha256: rules by digest, each with the list that names it.
+        sha256: rules by a digest that stands in the rule itself.
+        hashes: rules that look into lists of hashes.
         expressions: in the order of their ids.
         watchful: rules that say themselves what a missing signal means.
     """
@@ -48,7 +49,8 @@ class Tables:
     minimums: tuple[float, ...]
     search: TextSearch
     findings: tuple[Group, ...]
-    sha256: Mapping[str, tuple[tuple[HashRule, str], ...]]
+    sha256: Mapping[str, tuple[HashRule, ...]]
+    hashes: tuple[HashRule, ...]
     expressions: tuple[ExpressionRule, ...]
     watchful: tuple[Rule, ...]
 
@@ -70,7 +72,7 @@ def build(rules: Iterable[Rule], search: TextSearch) -> Tables:
     labels: dict[str, list[tuple[LabelRule, tuple[Limit, ...]]]] = {}
     types: dict[str, list[tuple[ContentTypeRule, Limit]]] = {}
     text: dict[str, list[TextRule]] = {}
-    digests: dict[str, list[tuple[HashRule, str]]] = {}
+    digests: dict[str, list[HashRule]] = {}
     for rule in ordered:
         if isinstance(rule, LabelRule):
             for label, limits in rule.limits.items():
@@ -82,8 +84,8 @@ def build(rules: Iterable[Rule], search: TextSearch) -> Tables:
             for source in rule.sources:
                 text.setdefault(source, []).append(rule)
         elif isinstance(rule, HashRule):
-            for digest, owner in rule.digests.items():
-                digests.setdefault(digest, []).append((rule, owner))
+            for digest in rule.digests:
+                digests.setdefault(digest, []).append(rule)
     return Tables(
         by_id={rule.id: rule for rule in ordered},
         needs=frozenset().union(*(rule.needs for rule in ordered)),
@@ -94,6 +96,7 @@ def build(rules: Iterable[Rule], search: TextSearch) -> Tables:
         search=search,
         findings=groups(rule for rule in ordered if isinstance(rule, FindingsRule | LinksRule)),
         sha256={key: tuple(value) for key, value in digests.items()},
+        hashes=tuple(rule for rule in ordered if isinstance(rule, HashRule) and (rule.exact or rule.alike)),
         expressions=tuple(rule for rule in ordered if isinstance(rule, ExpressionRule)),
         watchful=tuple(
             rule for rule in ordered if rule.on_unknown != "ignore" and not isinstance(rule, ExpressionRule)
