@@ -218,6 +218,7 @@ def _atoms(rule: ExpressionRule, scope: Scope) -> tuple[Detail, ...]:
             details.append(Detail(f"{atom.source} is {shown}"))
             continue
         gap = round(abs(atom.limit - value), 4)
-        text = f"{atom.source} is {shown}: {_value(value)}, {_value(gap)} away"
-        details.append(Detail(text, gap if truth is False and isinstance(value, float) else None))
+        away = f", {gap:.2f} away" if isinstance(value, float) else ""
+        short = gap if truth is False and isinstance(value, float) else None
+        details.append(Detail(f"{atom.source} is {shown}: it is {_value(value)}{away}", short))
     return tuple(details)

@@ -90,8 +90,11 @@ class Profiles:
         for i, rule in enumerate(spec.rules):
             here = (*path, "rules", i)
             if rule.id in own:
-                self._faults.add((*here, "id"), f"`{rule.id}` is taken by another rule of this profile; choose another")
-            elif rule.id in (*RESERVED, EVERYTHING):
+                text = f"`{rule.id}` is taken by another rule of this profile; choose another id"
+                self._faults.add((*here, "id"), text)
+                self._builder.rule(rule, here, found)  # for its faults
+                continue
+            if rule.id in (*RESERVED, EVERYTHING):
                 self._faults.add((*here, "id"), f"`{rule.id}` is reserved; choose another id")
             elif rule.id in found:
                 text = f"`{rule.id}` is inherited; change the inherited rule under `change`, or choose another id"
