@@ -51,6 +51,7 @@ class Builder:
     faults: Faults
     lists: Lists
     sources: dict[str, Terms] = field(default_factory=dict)
+    _expressions: set[Path_] = field(default_factory=set)
 
     def rule(self, spec: rule_schema.AnyRule, path: Path_, siblings: Iterable[str]) -> Rule | None:
         """A rule; None when it has a fault that leaves nothing to evaluate.
@@ -126,11 +127,12 @@ class Builder:
     def _text(self, spec: rule_schema.Text, path: Path_) -> Rule:
         self._demand(path, terms=spec.terms, lists=spec.lists)
         keys: set[str] = set()
-        for i, fault in entry_faults(spec.terms):
+        bad = dict(entry_faults(spec.terms))
+        for i, fault in bad.items():
             self.faults.add((*path, "terms", i), f"is {spec.terms[i]!r}, which {fault}")
         if spec.terms:
             key = f"{path} {spec.id}"
-            self.sources[key] = Terms(key, spec.id, tuple(spec.terms))
+            self.sources[key] = Terms(key, spec.id, tuple(t for i, t in enumerate(spec.terms) if i not in bad))
             keys.add(key)
         for i, name in enumerate(spec.lists):
             key = f"lists/{name}"
@@ -221,8 +223,10 @@ class Builder:
     def _expression(self, spec: rule_schema.Expression, path: Path_, siblings: Iterable[str]) -> Rule | None:
         vocabulary = Vocabulary(Taxonomy.load(), ACCEPTED, siblings, suggest)
         condition, faults = compile_expression(spec.when, vocabulary)
-        for fault in faults:
-            self.faults.add((*path, "when"), fault)
+        if faults and (*path, "when") not in self._expressions:
+            self._expressions.add((*path, "when"))  # profiles that inherit the rule need not say it again
+            for fault in faults:
+                self.faults.add((*path, "when"), fault)
         if condition is None:
             return None
         needs = {_need(text) for text, _ in condition.values} - {""}

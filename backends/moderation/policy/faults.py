@@ -19,6 +19,7 @@ class Faults:
         self.file = file
         self.source = source
         self._found: set[tuple[int, str]] = set(source.faults)
+        self._once: set[Path_] = set()
 
     def any(self) -> bool:
         """Whether there are faults."""
@@ -27,6 +28,12 @@ class Faults:
     def add(self, path: Path_, text: str) -> None:
         """Note that the value at a path is wrong; the sentence goes on after the path."""
         self._found.add((self.source.line(path), f"{dotted(path)} {text}"))
+
+    def add_once(self, path: Path_, text: str) -> None:
+        """The same for what several profiles find in the rule that they inherit: the first sentence is enough."""
+        if path not in self._once:
+            self._once.add(path)
+            self.add(path, text)
 
     def add_all(self, error: ValidationError, model: type[BaseModel], at: Path_ = ()) -> None:
         """Note everything that pydantic found in the value at a path."""

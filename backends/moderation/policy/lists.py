@@ -42,15 +42,16 @@ class Lists:
         self.faults: list[str] = []
 
     def terms(self, name: str, missing: Missing) -> list[str]:
-        """Each entry; `missing` is told when there is no such list."""
+        """Each entry that can be searched for; `missing` is told when there is no such list."""
         entries = self._entries(name, missing)
         for line, entry in entries:
             if len(entry) > MAX_TERM:
                 self._fault(name, line, f"has {len(entry)} characters; a term may have {MAX_TERM}")
         terms = [entry for _, entry in entries]
-        for index, why in entry_faults(terms):
+        bad = dict(entry_faults(terms))
+        for index, why in bad.items():
             self._fault(name, entries[index][0], f"{terms[index][:MAX_TERM]!r} {why}")
-        return terms
+        return [term for index, term in enumerate(terms) if index not in bad]
 
     def domains(self, name: str, missing: Missing) -> Iterator[str]:
         """Each entry that is a domain."""

@@ -51,7 +51,7 @@ def _override(name: str, path: Path_, specs: Specs, faults: Faults) -> None:
         return
     if name not in specs:
         known = sorted({*specs, EVERYTHING, *RESERVED})
-        faults.add(path, f"is `{name}`; allowed: {', '.join(known)}{suggest(name, known)}")
+        faults.add_once(path, f"is `{name}`; allowed: {', '.join(known)}{suggest(name, known)}")
         return
     other = specs[name][0]
     if other.final:
