@@ -145,8 +145,8 @@ profiles:
         "policy.yaml:2: profils is not a known key; allowed: profiles, select, version; did you mean `profiles`?",
         "policy.yaml:6: profiles.default.on_unknown.ocr-engine is 'reveiw'; allowed: allow, review or block; "
         "did you mean `review`?",
-        "policy.yaml:8: profiles.default.rules[0] has kind 'label'; allowed: labels, content_type, text, findings, links, "
-        "hash, expression; did you mean `labels`?",
+        "policy.yaml:8: profiles.default.rules[0] has kind 'label'; allowed: labels, content_type, text, findings, "
+        "links, hash, expression; did you mean `labels`?",
         "policy.yaml:9: profiles.default.rules[1] lacks `message`",
         "policy.yaml:9: profiles.default.rules[1].id is 'Bad Id'; allowed: small letters and digits, "
         "with single hyphens between them",
@@ -343,8 +343,8 @@ def test_a_policy_that_breaks_its_own_tests_is_refused_with_their_names(folder: 
         load(folder)
     assert set(caught.value.faults) == {
         "tests.yaml:2: tests[0].expect.decision is 'maybe'; allowed: allow, review or block",
-        "tests.yaml:2: tests[0].given.txt is not a known key; allowed: caption, codes, content_score, content_type, image, "
-        "labels, subject, text, unknown; did you mean `text`?",
+        "tests.yaml:2: tests[0].given.txt is not a known key; allowed: caption, codes, content_score, content_type, "
+        "image, labels, subject, text, unknown; did you mean `text`?",
         "tests.yaml:3: tests[1] lacks `name`",
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from moderation.hashes.sha256 import Sha256Index
 from moderation.images.formats import ACCEPTED
 from moderation.policy import rule_schema
 from moderation.policy.expression.compile import compile_expression
@@ -32,7 +33,9 @@ from moderation.taxonomy import Taxonomy
 from moderation.text.domains import domain_fault
 from moderation.text.findings import REGIONS
 
-_Index = TypeVar("_Index")
+if TYPE_CHECKING:
+    from moderation.hashes.pdq import PdqIndex
+
 _NEEDS = {"labels": "labels", "label": "labels", "count": "labels", "content_type": "content_type"} | {
     "text": "ocr_text",
     "lines": "ocr_text",
@@ -197,25 +200,23 @@ class Builder:
         if not pdq and spec.model_fields_set & {"max_distance", "min_quality"}:
             self.faults.add(path, "has limits for PDQ and no PDQ hashes; give `pdq` or `pdq_lists`, or take them out")
         needs = {"image.sha256"} if spec.digests or spec.lists else set()
-        alike = {}
+        exact: list[tuple[str, Sha256Index]] = []
+        alike: list[tuple[str, PdqIndex]] = []
+        for i, name in enumerate(spec.lists):
+            files = self.lists.sha256(name, partial(self.faults.add, (*path, "lists", i)))
+            exact += [] if files is None else [(name, files)]
         if pdq:
             needs |= {"image.pdq", "image.pdq_quality"}
-            alike = {
-                name: self.lists.pdq(name, partial(self.faults.add, (*path, "pdq_lists", i)))
-                for i, name in enumerate(spec.pdq_lists)
-            }
-            if spec.pdq:
-                alike[spec.id] = pdq_index(spec.pdq)
+        for i, name in enumerate(spec.pdq_lists):
+            pictures = self.lists.pdq(name, partial(self.faults.add, (*path, "pdq_lists", i)))
+            alike += [] if pictures is None else [(name, pictures)]
+        if spec.pdq:
+            alike.append((spec.id, pdq_index(spec.pdq)))
         return HashRule(
             **_acting(spec, needs),
             digests=frozenset(digest.lower() for digest in spec.digests),
-            exact=_there(
-                {
-                    name: self.lists.sha256(name, partial(self.faults.add, (*path, "lists", i)))
-                    for i, name in enumerate(spec.lists)
-                }
-            ),
-            alike=_there(alike),
+            exact=tuple(exact),
+            alike=tuple(alike),
             max_distance=spec.max_distance,
             min_quality=spec.min_quality,
         )
@@ -236,11 +237,6 @@ class Builder:
         if not any(content.values()):
             names = [f"`{name}`" for name in content]
             self.faults.add(path, f"looks for nothing; give {', '.join(names[:-1])} or {names[-1]}")
-
-
-def _there(found: Mapping[str, _Index | None]) -> dict[str, _Index]:
-    """Without the lists that are at fault."""
-    return {name: index for name, index in found.items() if index is not None}
 
 
 def _common(spec: rule_schema.RuleBase, needs: set[str]) -> dict[str, Any]:

@@ -195,13 +195,13 @@ def _type_miss(rule: ContentTypeRule, look: Look) -> Detail:
 
 def _hash_miss(rule: HashRule, look: Look) -> Detail:
     image = look.signals.image
-    exact = len(rule.digests) + sum(len(index) for index in rule.exact.values())
+    exact = len(rule.digests) + sum(len(index) for _, index in rule.exact)
     seen = [f"the file is none of {exact} known ones"] if exact else []
     quality, nearest = image.get("pdq_quality"), None
     if rule.alike and isinstance(quality, int) and quality < rule.min_quality:
         seen.append(f"the picture's quality is {quality}; PDQ needs {rule.min_quality}")
     elif rule.alike and "pdq" in image:
-        found = (near for index in rule.alike.values() for near in index.search(str(image["pdq"]), 256, 1))
+        found = (near for _, index in rule.alike for near in index.search(str(image["pdq"]), 256, 1))
         nearest = min(near.distance for near in found)
         seen.append(f"the nearest known picture differs in {nearest} bits of {rule.max_distance} allowed")
     return Detail("; ".join(seen), None if nearest is None else float(nearest - rule.max_distance))

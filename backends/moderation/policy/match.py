@@ -174,21 +174,21 @@ def _hashes(tables: Tables, look: Look) -> Iterator[Reason]:
     digest, pdq, quality = image.get("sha256"), image.get("pdq"), image.get("pdq_quality")
     for rule in tables.sha256.get(str(digest), ()):
         yield _acts(rule, "hash", {"list": rule.id, "matched": digest, "field": "image.sha256"})
-    exact: dict[str, list[ExactMatch]] = {}
-    alike: dict[str, list[PdqMatch]] = {}
+    exact: dict[int, list[ExactMatch]] = {}
+    alike: dict[int, list[PdqMatch]] = {}
     for rule in tables.hashes:
-        for name, files in rule.exact.items() if digest is not None else ():
-            if name not in exact:
-                exact[name] = files.search(str(digest))
-            for same in exact[name]:
+        for name, files in rule.exact if digest is not None else ():
+            if id(files) not in exact:
+                exact[id(files)] = files.search(str(digest))
+            for same in exact[id(files)]:
                 origin = {"id": same.id, "source": same.source, "note": same.note}
                 yield _acts(rule, "hash", {"list": name, "matched": digest, "field": "image.sha256", **origin})
         if pdq is None or not isinstance(quality, int) or quality < rule.min_quality:
             continue
-        for name, pictures in rule.alike.items():
-            if name not in alike:
-                alike[name] = pictures.search(str(pdq), MAX_DISTANCE)
-            for near in alike[name]:
+        for name, pictures in rule.alike:
+            if id(pictures) not in alike:
+                alike[id(pictures)] = pictures.search(str(pdq), MAX_DISTANCE)
+            for near in alike[id(pictures)]:
                 if near.distance <= rule.max_distance:
                     origin = {"id": near.id, "source": near.source, "note": near.note}
                     evidence = {"list": name, "matched": near.id, "field": "image.pdq", **origin}

@@ -142,15 +142,15 @@ class HashRule(ActingRule):
 
     Attributes:
         digests: SHA-256 (lower-case hex) that stand in the rule itself.
-        exact: lists of SHA-256 digests by name.
-        alike: lists of PDQ hashes by name.
+        exact: lists of SHA-256 digests with their names.
+        alike: lists of PDQ hashes with their names; those in the rule itself have its id for a name.
         max_distance: bits of 256 in which a PDQ hash may differ.
         min_quality: 0-100; pictures below are not compared by PDQ.
     """
 
     digests: frozenset[str]
-    exact: Mapping[str, Sha256Index]
-    alike: Mapping[str, PdqIndex]
+    exact: tuple[tuple[str, Sha256Index], ...]
+    alike: tuple[tuple[str, PdqIndex], ...]
     max_distance: int
     min_quality: int
 
