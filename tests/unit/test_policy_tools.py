@@ -81,7 +81,8 @@ def result(found: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     classes = [Classes(tuple(Label(raw=name.upper(), name=name) for name in some)) for some in names]
     release = Release.load(REPOSITORY / contract.ENTRY / "1")
     item = Item(render()["sunset.png"], found["caption"], found["profile"])
-    work = Run(call, release, Labels(*classes), 1e12, lambda: False, found["subject"])
+    labels = Labels(safety=classes[0], classifier=classes[1])
+    work = Run(call, release, labels, 1e12, lambda: False, found["subject"])
     made = {**asyncio.run(moderate(item, work)), "request_id": "r-1", **more}
     return {"result": made, "signals": seen[0]}
 
