@@ -163,7 +163,9 @@ def _rows(lines: Iterator[str], name: str, faults: _Sentences) -> Iterator[tuple
                         faults.add(f"{name}:{reader.line_num}: has the column `{unknown[0][:40]}`; allowed: {allowed}")
                     continue
             if len(fields) > width:
-                faults.add(f"{name}:{reader.line_num}: has {len(fields)} fields; {width} expected (quotes around commas?)")
+                faults.add(
+                    f"{name}:{reader.line_num}: has {len(fields)} fields; {width} expected (quotes around commas?)"
+                )
                 continue
             padded = [field.strip() for field in fields] + [""] * (width + 1 - len(fields))
             yield reader.line_num, [padded[at] for at in order]

@@ -80,12 +80,18 @@ def typed(text: str) -> Spelling:
     return Spelling(codes, first[places], last[places])
 
 
-def spellings(text: str) -> list[Spelling]:
-    """The plain spelling and, if it reads differently, the disguised one."""
+def spellings(text: str, *, lone: bool) -> list[Spelling]:
+    """The plain spelling and, if it reads differently, the disguised one.
+
+    Args:
+        text: any text.
+        lone: whether a digit or sign that stands alone is a letter, as in `f r 3 3`; where separators count, as in
+            `buy 7 likes`, it is not.
+    """
     source, first, last = _composed(text)
     spelled = [Spelling(codes, first[places], last[places]) for codes, places in (_PLAIN.apply(source),)]
     codes, places = _LATIN.apply(source)
-    keep = _keep_letters(codes)
+    keep = _keep_letters(codes, lone)
     codes = np.where(keep == _AS_LETTER, _LEET[codes], np.where(keep == _END, ord(" "), codes)).astype(np.uint32)
     if not np.array_equal(codes, spelled[0].codes):
         spelled.append(Spelling(codes, first[places], last[places]))
@@ -95,7 +101,7 @@ def spellings(text: str) -> list[Spelling]:
 def readings(text: str) -> list[Reading]:
     """The plain reading and, if it differs, the disguised one; see `stretched` for the rest."""
     found: list[Reading] = []
-    for spelling in spellings(text):
+    for spelling in spellings(text, lone=True):
         reading = _reading(spelling)
         if not (
             found and np.array_equal(reading.codes, found[0].codes) and np.array_equal(reading.cuts, found[0].cuts)
@@ -164,10 +170,11 @@ def _joins(char: str) -> bool:
 _AS_IT_IS, _AS_LETTER, _END = 0, 1, 2
 
 
-def _keep_letters(codes: Codes) -> npt.NDArray[np.uint8]:
+def _keep_letters(codes: Codes, lone: bool) -> npt.NDArray[np.uint8]:
     """Which characters are to be read as letters, and which are marks at the end of a sentence.
 
-    A chunk is a run of letters, digits and signs. Without its end marks it must have a letter or be a single character.
+    A chunk is a run of letters, digits and signs. Without its end marks it must have a letter or, if
+    `lone` ones count, be a single character.
     """
     verdict = np.zeros(codes.size, np.uint8)
     kinds = characters.flags(codes)
@@ -181,7 +188,7 @@ def _keep_letters(codes: Codes) -> npt.NDArray[np.uint8]:
     at = np.arange(members.size)
     last_of_body = np.maximum.reduceat(np.where((kinds & characters.END_MARK) == 0, at, -1), starts)
     has_letter = np.bitwise_or.reduceat(kinds, starts) & characters.LETTER
-    readable = (last_of_body == starts) | (has_letter != 0)
+    readable = (has_letter != 0) | ((last_of_body == starts) & lone)
     in_readable = np.repeat(readable, sizes)
     in_body = at <= np.repeat(last_of_body, sizes)
     verdict[members[in_readable & in_body]] = _AS_LETTER

@@ -107,14 +107,9 @@ class TermIndex:
         )
         self._remembered: dict[int, list[Form]] = {}
 
-    def search(self, reading: Reading, letters: str) -> Iterator[tuple[int, int, int]]:
-        """Number, start and end of every occurrence.
-
-        Args:
-            reading: of the text.
-            letters: its code points as text.
-        """
-        cuts = reading.cuts.tobytes()
+    def search(self, reading: Reading) -> Iterator[tuple[int, int, int]]:
+        """Number, start and end of every occurrence."""
+        letters, cuts = characters.to_text(reading.codes), reading.cuts.tobytes()
         plausible = [
             (number, start, end)
             for pattern, start, end in self._automaton.find_matches_as_indexes(merged(letters), overlapping=True)
