@@ -128,6 +128,7 @@ def read(path: Path) -> HashList:
     except OSError as error:
         faults.add(f"{path.name}:1: cannot be read: {error.strerror}")
     _refuse(faults)
+    return None
 
 
 def _refuse(faults: _Sentences) -> NoReturn:
@@ -210,9 +211,16 @@ def sort_order(digests: Digests) -> npt.NDArray[np.intp]:
 def _duplicates(digests: Digests, ids: Column, numbers: array[int], place: str) -> tuple[str, ...]:
     order = sort_order(digests)
     same = (digests[order[1:]] == digests[order[:-1]]).all(axis=1)
+    repeats: list[tuple[int, int]] = []
+    first: dict[str, int] = {}
+    for at in np.flatnonzero(same).tolist():
+        earlier, later = int(order[at]), int(order[at + 1])
+        if not (at and same[at - 1]):
+            first = {ids[earlier]: earlier}
+        known = first.setdefault(ids[later], later)
+        if known != later:
+            repeats.append((later, known))
     found = _Sentences()
-    pairs = sorted((int(order[at + 1]), int(order[at])) for at in np.flatnonzero(same))
-    for later, earlier in pairs:
-        if ids[later] == ids[earlier]:
-            found.add(f"{place}{numbers[later]}: repeats {place}{numbers[earlier]}")
+    for later, earlier in sorted(repeats):
+        found.add(f"{place}{numbers[later]}: repeats {place}{numbers[earlier]}")
     return found.all()

@@ -92,10 +92,11 @@ class PdqIndex:
             for distance, row in zip(distances[0], rows[0], strict=True)
             if distance <= max_distance
         )
-        return [
+        found = [
             PdqMatch(self._ids[row] or self._hash(row), distance, self._sources[row], self._notes[row])
             for distance, row in near
         ]
+        return list(dict.fromkeys(found))
 
     def _hash(self, row: int) -> str:
         digest: bytes = self._index.reconstruct(row).tobytes()

@@ -46,7 +46,23 @@ _SITES: Final = {
 }  # fmt: skip
 _PATH: Final = re.compile(r"/(?:(?:add|u|user|c|invite)/)?[@+]?([A-Za-z0-9_.-]{2,32})/?$")
 _NO_ACCOUNTS: Final = frozenset(
-    "about ads explore help home login p policies privacy r reel search settings share terms".split()
+    [
+        "about",
+        "ads",
+        "explore",
+        "help",
+        "home",
+        "login",
+        "p",
+        "policies",
+        "privacy",
+        "r",
+        "reel",
+        "search",
+        "settings",
+        "share",
+        "terms",
+    ]
 )
 
 

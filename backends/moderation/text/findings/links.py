@@ -13,12 +13,35 @@ from moderation.text.suffixes import ascii_host, public_suffix, registered_domai
 
 # Endings that are trusted where the spelling is odd: the most used ones that are no English words of their own.
 COMMON: Final = frozenset(
-    "com org info biz xyz shop online site club top store live app dev io co tv ru de uk fr es".split()
+    [
+        "com",
+        "org",
+        "info",
+        "biz",
+        "xyz",
+        "shop",
+        "online",
+        "site",
+        "club",
+        "top",
+        "store",
+        "live",
+        "app",
+        "dev",
+        "io",
+        "co",
+        "tv",
+        "ru",
+        "de",
+        "uk",
+        "fr",
+        "es",
+    ]
 )
 # Endings that are words or file types: a domain without anything else around it is more likely a missing space
 # (`thanks.it was`) or a file name.
-_WORDS: Final = frozenset("am as at be by do in is it me my no so to us".split())
-_FILES: Final = frozenset("cc md mov pl ps py rs sh zip ai".split())
+_WORDS: Final = frozenset(["am", "as", "at", "be", "by", "do", "in", "is", "it", "me", "my", "no", "so", "to", "us"])
+_FILES: Final = frozenset(["cc", "md", "mov", "pl", "ps", "py", "rs", "sh", "zip", "ai"])
 
 _BRACKETED_DOT: Final = r"\s?[\[({<]\s?(?:dot|punkt|punto|point|\.)\s?[\])}>]\s?"
 _SPELLED_DOT: Final = (
