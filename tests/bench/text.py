@@ -1,4 +1,4 @@
-"""What the search for listed terms costs: `make bench-text` writes results/text.md.
+"""What the search for listed terms and for findings costs: `make bench-text` writes results/text.md.
 
 The lists are made up: 30,000 words of English-like syllables, single or as phrases of two and three. The texts have
 1,000 characters: plain English with three listed terms in it, the same in disguise, and made-up words of the kind that
@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import gc
 import random
-import resource
-import statistics
+import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from moderation.text.matching import Entry, Matcher
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
 
-REPORT = Path(__file__).parent / "results" / "text.md"
+from bench.machine import cpu_ms, describe, resident  # noqa: E402 - the path comes first
+from moderation.text.findings import find  # noqa: E402
+from moderation.text.matching import Entry, Matcher  # noqa: E402
+
+LAPS = 40
 SYLLABLES = [
     "ba",
     "be",
@@ -150,7 +154,6 @@ ENGLISH = (
     "the stalls are folded, the stones are swept, and the square belongs to the cats until the evening bus arrives "
     "from the harbour with visitors who take the same picture of the same fountain every day of the week, all year."
 )
-RUNS, LAPS = 5, 40
 
 
 def vocabulary(count: int) -> list[str]:
@@ -189,45 +192,49 @@ def texts(words: list[str], terms: list[str]) -> dict[str, str]:
     }
 
 
-def measured(work: Callable[[], object]) -> tuple[float, float, float]:
-    """Median, smallest and largest of several runs, in ms of CPU a call."""
-    work()
-    runs = []
-    for _ in range(RUNS):
-        start = time.process_time()
-        for _ in range(LAPS):
-            work()
-        runs.append(1000 * (time.process_time() - start) / LAPS)
-    return statistics.median(runs), min(runs), max(runs)
+def patterns(count: int) -> list[str]:
+    """Regular expressions of the kind that people write."""
+    stems = ("buy", "sell", "send", "get", "free", "cheap", "best", "real")
+    return [rf"\b{stems[n % len(stems)]}\s+(?:\d+|some|more)\s+[a-z]+{n}\b" for n in range(count)]
+
+
+def rows(matcher: Matcher, every: dict[str, str]) -> list[str]:
+    """A row of the report for each text."""
+    return [
+        f"| {name} | {len(matcher.search([text]))} | {cpu_ms(partial(matcher.search, [text]), LAPS)} |"
+        for name, text in every.items()
+    ]
 
 
 def main() -> None:
+    """Measure and write the report."""
     words = vocabulary(30_000)
     terms = make_terms(words, 100_000)
-    entries = [Entry("made-up", term) for term in terms]
-    gc.collect()
-    before = memory()
-    start = time.process_time()
-    matcher = Matcher(entries)
+    every = texts(words, terms)
+    head = ["| text of 1,000 characters | found | CPU ms, median | all runs |", "|---|---|---|---|"]
+    before, start = resident(), time.process_time()
+    matcher = Matcher(Entry("made-up", term) for term in terms)
     built = time.process_time() - start
     gc.collect()
-    grown = memory() - before
-    for name, text in texts(words, terms).items():
-        row = measured(lambda text=text: matcher.search([text]))
-        print(f"| {name} | {len(matcher.search([text]))} | {row[0]:.2f} | {row[1]:.2f}-{row[2]:.2f} |")
-    print(built, grown)
-    long = [w for w in words if 8 <= len(w) <= 20][:10000]
-    for d in (1, 2):
-        m = Matcher([Entry("f", w, "fuzzy", d) for w in long])
-        for name, text in texts(words, terms).items():
-            row = measured(lambda: m.search([text]))
-            print(f"| fuzzy {d} {name} | {len(m.search([text]))} | {row[0]:.2f} | {row[1]:.2f}-{row[2]:.2f} |")
-
-
-def memory() -> float:
-    """Resident memory in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
+    grown = resident() - before
+    lines = [
+        f"## 100,000 words and phrases\n\nReady in {built:.1f} s of CPU, {grown:.0f} MB.\n",
+        *head,
+        *rows(matcher, every),
+    ]
+    long = [word for word in words if 8 <= len(word) <= 20][:10_000]
+    for distance in (1, 2):
+        matcher = Matcher(Entry("made-up", word, "fuzzy", distance) for word in long)
+        lines += [f"\n## 10,000 fuzzy words, distance {distance}\n", *head, *rows(matcher, every)]
+    matcher = Matcher(Entry("made-up", pattern, "regex") for pattern in patterns(300))
+    lines += ["\n## 300 regular expressions\n", *head, *rows(matcher, every)]
+    lines += ["\n## Findings of every kind\n", *head]
+    for name, text in {**every, "digits and dots": "call 030 1234567, 12.03.2024, 10.0.0.1 or a@b.de; " * 20}.items():
+        count = len(find(text[:1000], regions=["DE", "US"]))
+        lines.append(f"| {name} | {count} | {cpu_ms(partial(find, text[:1000], regions=['DE', 'US']), LAPS)} |")
+    title = f"# Searching text\n\n{describe()}\n\n"
+    how = "Rerun: `make bench-text`. CPU time of one thread; other work ran beside it.\n\n"
+    (Path(__file__).parent / "results" / "text.md").write_text(title + how + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

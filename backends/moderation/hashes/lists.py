@@ -17,9 +17,8 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -127,13 +126,12 @@ def read(path: Path) -> HashList:
             return _collect(rows, f"{path.name}:", faults, content.hexdigest)
     except OSError as error:
         faults.add(f"{path.name}:1: cannot be read: {error.strerror}")
-    _refuse(faults)
-    return None
+        raise _refusal(faults) from None
 
 
-def _refuse(faults: _Sentences) -> NoReturn:
+def _refusal(faults: _Sentences) -> PolicyError:
     found = faults.all()
-    raise PolicyError("\n  ".join(("the hash list is refused:", *found)), found) from None
+    return PolicyError("\n  ".join(("the hash list is refused:", *found)), found)
 
 
 def _lines(file: BinaryIO, seen: Callable[[bytes], None]) -> Iterator[str]:
@@ -179,7 +177,7 @@ def _collect(
 ) -> HashList:
     digests = bytearray()
     numbers = array("I")
-    columns = [Column() for _ in COLUMNS[1:]]
+    columns = (Column(), Column(), Column())
     for number, (text, *fields) in rows:
         raw = digest_of(text)
         if raw is None:
@@ -190,12 +188,12 @@ def _collect(
             continue
         digests += raw
         numbers.append(number)
-        for column, field in zip_longest(columns, fields, fillvalue=""):
+        for column, field in zip(columns, [*fields, "", "", ""], strict=False):
             column.append(field)
     if not digests and not faults.all():
         faults.add(f"{place}1: has no entries; add some or take the list out of the policy")
     if faults.all():
-        _refuse(faults)
+        raise _refusal(faults)
     for column in columns:
         column.close()
     table = np.frombuffer(bytes(digests), np.uint8).reshape(-1, BYTES)
@@ -205,7 +203,8 @@ def _collect(
 def sort_order(digests: Digests) -> npt.NDArray[np.intp]:
     """Rows in an order that puts equal digests side by side, earlier rows first."""
     words = np.ascontiguousarray(digests).view(">u8")
-    return np.lexsort(words.T[::-1])
+    order: npt.NDArray[np.intp] = np.lexsort(words.T[::-1])
+    return order
 
 
 def _duplicates(digests: Digests, ids: Column, numbers: array[int], place: str) -> tuple[str, ...]:

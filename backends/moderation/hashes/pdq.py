@@ -1,7 +1,7 @@
 """Looking up pictures that look alike: PDQ hashes within a Hamming distance.
 
 A flat index of `faiss` compares the hash with every entry. That is exact, takes the same time whatever is in the list
-(a million near-duplicates, plain pictures) and is quick enough: see tests/bench/results/hashes.md for what was compared.
+(a million near-duplicates, plain pictures) and is quick enough: tests/bench/results/hashes.md has the alternatives.
 """
 
 from __future__ import annotations

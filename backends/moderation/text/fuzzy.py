@@ -115,7 +115,7 @@ def _ways() -> tuple[Places, Places, Places]:
         Rows of two positions, in order; a position behind the word takes nothing. And for each distance and length of
         word the first of its rows, and their number.
     """
-    rows: list[tuple[int, int]] = []
+    rows: list[tuple[int, ...]] = []
     first = np.zeros((3, MAX_LETTERS + 3), np.intp)
     count = np.zeros_like(first)
     for distance in range(3):
@@ -144,7 +144,8 @@ def _numbers(codes: Codes, starts: Places, lengths: Places, distances: Places) -
 
     def part(a: Places, b: Places, moved: int) -> Hashes:
         """Of letters a..b, with their places counted from the start of the window and moved to the left."""
-        return (sums[b] - sums[np.minimum(a, b)]) * inverse[start + moved]
+        number: Hashes = (sums[b] - sums[np.minimum(a, b)]) * inverse[start + moved]
+        return number
 
     return part(start, one, 0) + part(one + 1, two, 1) + part(np.minimum(two + 1, end), end, 2), window
 

@@ -44,8 +44,10 @@ _WORDS: Final = frozenset(["am", "as", "at", "be", "by", "do", "in", "is", "it",
 _FILES: Final = frozenset(["cc", "md", "mov", "pl", "ps", "py", "rs", "sh", "zip", "ai"])
 
 _BRACKETED_DOT: Final = r"\s?[\[({<]\s?(?:dot|punkt|punto|point|\.)\s?[\])}>]\s?"
+# Not after an article (`the dot com bubble`), and only before a common ending or another part and dot.
 _SPELLED_DOT: Final = (
-    r"(?<=\w)\s(?:dot|DOT|Dot)\s(?=(?i:" + "|".join(sorted(COMMON)) + r"|\w{2,30}\s(?:dot|DOT|Dot)\s)\b)"
+    r"(?<=\w)(?<!\ba)(?<!\bthe)(?<!\bthis)(?<!\bthat)(?<!\bevery)\sdot\s"
+    rf"(?=(?:{'|'.join(sorted(COMMON))}|\w{{2,30}}\sdot\s)\b)"
 )
 _DOT: Final = re.compile(f"{_BRACKETED_DOT}|{_SPELLED_DOT}|[\u3002\uff61]", re.IGNORECASE)
 DOT: Final = "\ue000"

@@ -44,4 +44,4 @@ def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
 
 def _mend(run: re.Match[str]) -> str:
     digits = sum(map(str.isdigit, run.group()))
-    return run.group().translate(_MISREAD) if 2 * digits > len(run.group()) else run.group()
+    return run.group().translate(_MISREAD) if 3 * digits >= len(run.group()) else run.group()
