@@ -74,6 +74,7 @@ def test_ordinary_text_has_no_address(text: str) -> None:
         ("https: //example .com", "https://example.com", "example.com", None),
         ("shop at bücher.de!", "http://xn--bcher-kva.de", "xn--bcher-kva.de", "bücher.de"),
         ("аpple.com", "http://xn--pple-43d.com", "xn--pple-43d.com", None),  # Cyrillic а
+        ("https://your-bank.com@evil.com/login", "https://evil.com/login", "evil.com", None),
         ("http://192.0.2.7:8080/x", "http://192.0.2.7:8080/x", "192.0.2.7", None),
         ("пример.рф", "http://xn--e1afmkfd.xn--p1ai", "xn--e1afmkfd.xn--p1ai", None),
         ("visit example。com", "http://example.com", "example.com", "example。com"),
@@ -249,6 +250,12 @@ def test_an_account_is_found(text: str, account: str, platform: str) -> None:
 def test_ordinary_text_has_no_account(text: str) -> None:
     """Promise: addresses, prices and words that only begin like platforms are no accounts."""
     assert found(text, "handle") == []
+
+
+def test_an_address_inside_a_link_is_both() -> None:
+    """Promise: a link does not hide whose address it carries."""
+    text = "http://x.example.com/?to=me@mail.com"
+    assert [(f.kind, f.value) for f in find(text)] == [("url", text), ("email", "me@mail.com")]
 
 
 def test_kinds_are_told_apart_and_come_in_order() -> None:

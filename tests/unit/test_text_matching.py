@@ -187,6 +187,12 @@ def test_a_regular_expression_sees_text_without_disguises(text: str, found: str 
     assert places(Entry("sample", r"buy\s+\d+ likes", "regex"), text) == ([found] if found else [])
 
 
+def test_an_expression_may_run_over_lines_but_does_not_end_between_them() -> None:
+    """Promise: offsets lie in the pieces that were given, also where an expression matches the gap between them."""
+    (hit,) = Matcher([Entry("sample", r"\s*café\s+now\s*", "regex")]).search(["one", "Cafe\u0301", "now", "end"])
+    assert (hit.piece, hit.start, hit.end_piece, hit.end) == (1, 0, 2, 3)
+
+
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [

@@ -87,8 +87,13 @@ class Matcher:
         first_term, first_regex, first_fuzzy = self._offsets
         if self._patterns:
             for spelling in spellings(text, lone=False):
-                for number, start, end in self._patterns.search(characters.to_text(spelling.codes)):
-                    yield first_regex + number, int(spelling.first[start]), int(spelling.last[end - 1]) + 1
+                spelled = characters.to_text(spelling.codes)
+                for number, start, end in self._patterns.search(spelled):
+                    # The gaps between pieces belong to none of them.
+                    end -= len(spelled[start:end]) - len(spelled[start:end].rstrip(_GAP))
+                    start += len(spelled[start:end]) - len(spelled[start:end].lstrip(_GAP))
+                    if start < end:
+                        yield first_regex + number, int(spelling.first[start]), int(spelling.last[end - 1]) + 1
         for base in readings(text):
             if self._fuzzy:
                 for number, start, end in self._fuzzy.search(base):

@@ -38,9 +38,7 @@ MAX_STRETCHES: Final = 3
 _PLAIN: Final = Table(characters.plain)
 _LATIN: Final = Table(characters.latin)
 _TYPED: Final = Table(characters.typed)
-_LEET: Final = np.arange(0x110000, dtype=np.uint32)
-for _sign, _letter in characters.LEET.items():
-    _LEET[ord(_sign)] = ord(_letter)
+_LEET: Final = Table(lambda char: characters.LEET.get(char, char))
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,9 @@ def spellings(text: str, *, lone: bool) -> list[Spelling]:
     spelled = [Spelling(codes, first[places], last[places]) for codes, places in (_PLAIN.apply(source),)]
     codes, places = _LATIN.apply(source)
     keep = _keep_letters(codes, lone)
-    codes = np.where(keep == _AS_LETTER, _LEET[codes], np.where(keep == _END, ord(" "), codes)).astype(np.uint32)
+    codes = np.where(keep == _AS_LETTER, _LEET.apply(codes)[0], np.where(keep == _END, ord(" "), codes)).astype(
+        np.uint32
+    )
     if not np.array_equal(codes, spelled[0].codes):
         spelled.append(Spelling(codes, first[places], last[places]))
     return spelled

@@ -1,7 +1,9 @@
 """Regular expressions of list authors, over text that strangers wrote: RE2, whose time is linear in the text.
 
 Expressions see the text folded (small letters, no accents, no invisible characters) with its separators, and once more
-with disguises undone; in the latter a `1`, `!` or `|` inside a word is an i and then an l.
+with disguises undone; in the latter a `1`, `!` or `|` inside a word is an i and then an l. Accents in an expression are
+dropped too; apostrophes are not in the text (write `dont`). `^` and `$` are the ends of the whole text, after `(?m)`
+those of lines.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 import re2
 
-from moderation.text.characters import BAR
+from moderation.text.characters import BAR, plain
 
 MAX_MEMORY: Final = 1 << 20
 """Bytes that one compiled expression may take; `(a{500}){500}` would take more."""
@@ -28,10 +30,19 @@ def _options(memory: int) -> Any:
     return options
 
 
+def _compiled(pattern: str) -> Any:
+    return re2.compile(_folded(pattern), _options(MAX_MEMORY))
+
+
+def _folded(pattern: str) -> str:
+    """The expression with its letters as they stand in folded text."""
+    return "".join(char if char.isascii() else plain(char) or char for char in pattern)
+
+
 def pattern_fault(pattern: str) -> str | None:
     """Why an expression is refused, in words, or None."""
     try:
-        compiled = re2.compile(pattern, _options(MAX_MEMORY))
+        compiled = _compiled(pattern)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "unknown"
         return f"is no regular expression (RE2 syntax: no look-around, no back-references): {reason}"
@@ -49,11 +60,11 @@ class PatternSet:
     """
 
     def __init__(self, patterns: Sequence[str], memory: int = SET_MEMORY) -> None:
-        self._compiled = [re2.compile(pattern, _options(MAX_MEMORY)) for pattern in patterns]
+        self._compiled = [_compiled(pattern) for pattern in patterns]
         together = re2.Set.SearchSet(_options(memory))
         # A set that runs out of memory in a search answers nothing at all: an expression that always occurs shows it.
         for pattern in (*patterns, _ALWAYS):
-            together.Add(pattern)
+            together.Add(_folded(pattern))
         self._set: Any = together
         try:
             together.Compile()

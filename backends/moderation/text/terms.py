@@ -118,24 +118,27 @@ class TermIndex:
         ]
         if not plausible:
             return
-        self._remember({number for number, _, _ in plausible})
+        spelled_out = self._forms({number for number, _, _ in plausible})
         for number, start, end in plausible:
             prefix = number in self._prefixes
             if not (cuts[end] or prefix):
                 continue
             spelled = letters[start:end]
-            for form in self._remembered[number]:
+            for form in spelled_out[number]:
                 if _same(spelled, form.letters) and _is_whole(cuts, start, end, form, prefix):
                     while prefix and cuts[end] == INSIDE:
                         end += 1
                     yield number, start, end
                     break
 
-    def _remember(self, numbers: set[int]) -> None:
+    def _forms(self, numbers: set[int]) -> dict[int, list[Form]]:
+        """The forms of these terms at least; searches in other threads may add to them."""
         if len(self._remembered) > _REMEMBERED:
             self._remembered = {}
-        new = [number for number in numbers if number not in self._remembered]
-        self._remembered |= zip(new, forms([self._terms[number] for number in new]), strict=True)
+        known = self._remembered
+        new = [number for number in numbers if number not in known]
+        known |= zip(new, forms([self._terms[number] for number in new]), strict=True)
+        return known
 
 
 def _same(text: str, term: str) -> bool:

@@ -54,7 +54,8 @@ DOT: Final = "\ue000"
 """A dot that was disguised, until the candidates are judged."""
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ANY_DOT: Final = f"[.{DOT}]"
-_SCHEME: Final = r"(?P<scheme>h(?:tt|xx|\*\*)ps?|ftp)\s?:\s?/\s?/\s?"
+# With the name of a user, as in `https://your-bank.com@evil.com/`, whose host is evil.com.
+_SCHEME: Final = r"(?P<scheme>h(?:tt|xx|\*\*)ps?|ftp)\s?:\s?/\s?/\s?(?:[^\s/?#@]{1,100}@)?"
 _HOST: Final = rf"(?P<host>{_LABEL}(?:{_ANY_DOT}{_LABEL}){{1,9}})"
 _REST: Final = r"(?P<rest>(?::\d{1,5})?(?:[/?#][^\s<>\"“”\\]{0,2000})?)"
 _LINK: Final = re.compile(rf"(?<![\w@.{DOT}-])(?:{_SCHEME})?{_HOST}(?![\w@]){_REST}", re.IGNORECASE)
@@ -83,8 +84,12 @@ class Links:
 def links(typed: Text) -> Links:
     """Links and e-mail addresses of a text as a keyboard would have it."""
     text = typed.replace(_DOT, lambda _: DOT)
-    emails = tuple(_emails(text.text))
-    urls = tuple(apart(_urls(text.text), emails))
+    plain = [link for match in _LINK.finditer(text.text) if (link := _judged(match, text.text, gapped=False))]
+    gapped = [link for match in _GAPPED.finditer(text.text) if (link := _judged(match, text.text, gapped=True))]
+    taken = [link.span for link in plain]
+    every = [*plain, *(link for link in gapped if any(apart([link.span], taken)))]
+    emails = tuple(apart(_emails(text.text), [link.head for link in every if link.head]))
+    urls = (*(link.span for link in every if link.head), *apart((link.span for link in every if not link.head), emails))
     return Links(text, urls, emails)
 
 
@@ -124,40 +129,38 @@ def _longest_host(candidate: str, *, gapped: bool) -> tuple[int, str] | None:
 # --- links
 
 
-def _urls(text: str) -> Iterator[Span]:
-    plain = [span for match in _LINK.finditer(text) if (span := _judged(match, text, gapped=False))]
-    gapped = [span for match in _GAPPED.finditer(text) if (span := _judged(match, text, gapped=True))]
-    yield from plain
-    yield from apart(gapped, plain)
+@dataclass(frozen=True)
+class _Link:
+    """A link, and its part up to the end of the host if it begins with `http://` or so."""
+
+    span: Span
+    head: Span | None
 
 
-def _judged(match: re.Match[str], text: str, *, gapped: bool) -> Span | None:
+def _judged(match: re.Match[str], text: str, *, gapped: bool) -> _Link | None:
     """The link, when its host can be one and it does not look like a missing space or a file name."""
     explicit = match["scheme"] is not None
     rest = match["rest"].rstrip(_ENDING)
-    if explicit and not gapped and (span := _numeric(match, rest)):
-        return span
-    found = _longest_host(match["host"], gapped=gapped)
+    found = (_numeric(match["host"]) if explicit else None) or _longest_host(match["host"], gapped=gapped)
     if found is None:
         return None
     length, host = found
-    whole = length == len(match["host"])
-    rest = rest if whole else ""
-    end = match.start("host") + length + len(rest)
+    rest = rest if length == len(match["host"]) else ""
+    head = match.start("host") + length
+    end = head + len(rest)
     if not explicit and not host.startswith("www.") and not _is_meant(match["host"][:length], host, rest, text[end:]):
         return None
-    scheme = f"{(match['scheme'] or 'http').lower().replace('xx', 'tt').replace('**', 'tt')}://"
-    return Span(match.start(), end, scheme + host + rest.replace(DOT, "."), host)
+    scheme = (match["scheme"] or "http").lower().replace("xx", "tt").replace("**", "tt")
+    value = f"{scheme}://{host}{rest.replace(DOT, '.')}"
+    return _Link(Span(match.start(), end, value, host), Span(match.start(), head, "", "") if explicit else None)
 
 
-def _numeric(match: re.Match[str], rest: str) -> Span | None:
-    """A link whose host is an IPv4 address."""
+def _numeric(written: str) -> tuple[int, str] | None:
+    """Length and canonical form of a host that is an IPv4 address."""
     try:
-        host = str(ipaddress.IPv4Address(match["host"].replace(DOT, ".")))
+        return len(written), str(ipaddress.IPv4Address(written.replace(DOT, ".")))
     except ValueError:
         return None
-    end = match.end("host") + len(rest)
-    return Span(match.start(), end, f"{match['scheme'].lower().replace('xx', 'tt')}://{host}{rest}", host)
 
 
 def _is_meant(written: str, host: str, rest: str, after: str) -> bool:
