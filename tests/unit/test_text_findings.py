@@ -92,7 +92,7 @@ def test_a_link_is_found(text: str, value: str, host: str, place: str | None) ->
     [
         "thanks.it was fun", "at home.In the morning", "README.md", "run setup.py", "e.g. this", "i.e. that", "v1.2.3",
         "10 a.m.", "12.30", "Mr.Smith", "end.Start", "...", "a.b", "connect the dot in red", "polka dot net",
-        "the dot com bubble", "no.5", "http://", "www.", "http://localhost",
+        "the dot com bubble", "no.5", "model.fit", "libx.so", "http://", "www.", "http://localhost",
     ],
 )  # fmt: skip
 def test_ordinary_text_has_no_link(text: str) -> None:
@@ -122,7 +122,8 @@ def test_a_telephone_number_is_found(text: str, regions: tuple[str, ...], value:
 @pytest.mark.parametrize(
     "text",
     ["on 12.03.2024 at 12:30", "1234567", "4111 1111 1111 1111", "192.168.100.200", "DE89 3704 0044 0532 0130 00",
-     "http://example.com/2127365000", "price 1,299.00 or 2,499.00", "030 901820"],
+     "http://example.com/2127365000", "price 1,299.00 or 2,499.00", "030 901820",
+     "0.68/1.63/2.61/4.41", "212736.5000", "21273    65000"],
 )  # fmt: skip
 def test_other_numbers_are_no_telephone_numbers(text: str) -> None:
     """Promise: dates, prices, cards, addresses and parts of links are left alone; so are countries not asked for."""
@@ -216,7 +217,19 @@ def test_an_ip_address_is_found(text: str, address: str, scope: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["version 1.2.3.4", "v1.2.3.4", "1.2.3.4.5", "256.1.1.1", "12:30:45", "std::abs", "::", "a::b", "1.2.3"]
+    "text",
+    [
+        "version 1.2.3.4",
+        "v1.2.3.4",
+        "lib>=1.2.3.4",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "12:30:45",
+        "std::abs",
+        "::",
+        "a::b",
+        "1.2.3",
+    ],
 )
 def test_other_numbers_are_no_ip_addresses(text: str) -> None:
     """Promise: versions, times and code are left alone."""

@@ -11,37 +11,17 @@ from typing import Final
 from moderation.text.findings.base import Span, Text, apart
 from moderation.text.suffixes import ascii_host, public_suffix, registered_domain
 
-# Endings that are trusted where the spelling is odd: the most used ones that are no English words of their own.
-COMMON: Final = frozenset(
-    [
-        "com",
-        "org",
-        "info",
-        "biz",
-        "xyz",
-        "shop",
-        "online",
-        "site",
-        "club",
-        "top",
-        "store",
-        "live",
-        "app",
-        "dev",
-        "io",
-        "co",
-        "tv",
-        "ru",
-        "de",
-        "uk",
-        "fr",
-        "es",
-    ]
-)
-# Endings that are words or file types: a domain without anything else around it is more likely a missing space
-# (`thanks.it was`) or a file name.
-_WORDS: Final = frozenset(["am", "as", "at", "be", "by", "do", "in", "is", "it", "me", "my", "no", "so", "to", "us"])
-_FILES: Final = frozenset(["cc", "md", "mov", "pl", "ps", "py", "rs", "sh", "zip", "ai"])
+# Endings that are trusted where the spelling is odd: the most used ones, and those that spam likes.
+COMMON: Final = frozenset([
+    "com", "org", "info", "biz", "xyz", "shop", "online", "site", "club", "top", "store", "live", "app", "dev",
+    "io", "co", "tv", "ru", "de", "uk", "fr", "es", "vip", "icu", "link", "click", "win", "bet", "casino", "porn",
+    "xxx", "sex", "cam", "loan", "pro",
+])  # fmt: skip
+# Endings that are words: without anything else around it, such a domain is more likely a missing space
+# (`thanks.it was`) when a word follows.
+_WORDS: Final = frozenset(["am", "as", "at", "be", "by", "do", "in", "is", "it", "me", "my", "no", "to", "us"])
+# Endings that are types of files or parts of programs.
+_FILES: Final = frozenset(["ai", "cc", "id", "md", "mov", "pl", "ps", "py", "rs", "sh", "so", "zip"])
 
 _BRACKETED_DOT: Final = r"\s?[\[({<]\s?(?:dot|punkt|punto|point|\.)\s?[\])}>]\s?"
 # Not after an article (`the dot com bubble`), and only before a common ending or another part and dot.
@@ -86,8 +66,8 @@ def links(typed: Text) -> Links:
     text = typed.replace(_DOT, lambda _: DOT)
     plain = [link for match in _LINK.finditer(text.text) if (link := _judged(match, text.text, gapped=False))]
     gapped = [link for match in _GAPPED.finditer(text.text) if (link := _judged(match, text.text, gapped=True))]
-    taken = [link.span for link in plain]
-    every = [*plain, *(link for link in gapped if any(apart([link.span], taken)))]
+    free = set(apart((link.span for link in gapped), [link.span for link in plain]))
+    every = [*plain, *(link for link in gapped if link.span in free)]
     emails = tuple(apart(_emails(text.text), [link.head for link in every if link.head]))
     urls = (*(link.span for link in every if link.head), *apart((link.span for link in every if not link.head), emails))
     return Links(text, urls, emails)
@@ -179,7 +159,8 @@ def _is_meant(written: str, host: str, rest: str, after: str) -> bool:
     if suffix in COMMON or suffix == "net":
         return any(c.isalpha() for c in owner) or owner.isdigit()
     labels = written.split(".")
-    if suffix in _FILES or len(owner) < 2 or not any(c.isalpha() for c in owner):
+    generic = len(suffix) > 2 and suffix.isalpha()  # `model.fit`, `user.name`: more often programs than domains
+    if generic or suffix in _FILES or len(owner) < 2 or not any(c.isalpha() for c in owner):
         return False
     if labels[-1][:1].isupper() and not labels[-1].isupper():
         return False  # `at home.In the morning`
