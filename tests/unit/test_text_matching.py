@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,6 +80,17 @@ def test_a_disguised_term_is_found(index: Matcher, text: str, term: str) -> None
 def test_innocent_text_is_left_alone(index: Matcher, text: str) -> None:
     """Promise: a term is a word or phrase of its own, never a part of other words."""
     assert terms(index, text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Scunthorpe", "Essex and Sussex", "grape, drape, scrape", "title: titanic", "hello shell", "cockpit", "assassin",
+     "therapist", "an analyst", "s exactly", "class ex ample", "dick\u0061ns", "t i t l e", "RAPESEED?", "ti tle"],
+)  # fmt: skip
+def test_words_inside_words_are_left_alone(text: str) -> None:
+    """Promise: the inhabitants of Scunthorpe can write their address (the name of a well-known false alarm)."""
+    words = ("cunt", "sex", "rape", "tit", "hell", "cock", "ass", "rapist", "anal", "dick")
+    assert Matcher(Entry("sample", word) for word in words).search([text]) == []
 
 
 def test_a_term_may_run_over_lines_and_names_the_first(index: Matcher) -> None:
@@ -300,6 +313,27 @@ def test_more_text_never_hides_a_separate_line(before: str, after: str) -> None:
     """Promise: a phrase of six letters or more on a line of its own is found whatever surrounds it."""
     index = Matcher([Entry("sample", "kill yourself")])
     assert terms(index, before, "kill yourself", after) == ["kill yourself"]
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=()), max_size=60))
+def test_a_reading_knows_where_everything_stands(text: str) -> None:
+    """Promise: the map back to the original is complete, in order, and inside the text."""
+    for base in readings(text):
+        for reading in (base, *stretched(base)):
+            first, last = reading.first.tolist(), reading.last.tolist()
+            assert len(first) == len(last) == len(reading.codes) == len(reading.cuts) - 1
+            assert first == sorted(first)
+            assert last == sorted(last)
+            assert all(0 <= a <= b < len(text) for a, b in zip(first, last, strict=True))
+
+
+@given(st.text(st.sampled_from("éñüàあがハパ한글구กินन्कфйЙabc "), max_size=20))
+def test_composed_and_decomposed_text_read_the_same(text: str) -> None:
+    """Promise: how a keyboard or file system encodes accents and syllables makes no difference."""
+    composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    for one, other in zip(readings(composed), readings(decomposed), strict=True):
+        assert one.codes.tolist() == other.codes.tolist()
+        assert one.cuts.tolist() == other.cuts.tolist()
 
 
 @given(st.text(max_size=60))
