@@ -128,15 +128,17 @@ def stretched(reading: Reading) -> Iterator[Reading]:
     long = lengths >= STRETCH
     if not long.any():
         return
-    number = np.cumsum(long)[long] - 1
-    for kept in product((1, 2), repeat=min(int(number[-1]) + 1, MAX_STRETCHES)):
-        short = lengths.copy()
-        short[long] = np.asarray(kept)[number % MAX_STRETCHES]
-        position = np.arange(codes.size) - np.repeat(starts, lengths)
-        stays = position < np.repeat(short, lengths)
-        last = reading.last[stays]
-        last[np.cumsum(short) - 1] = reading.last[starts + lengths - 1]
-        yield Reading(codes[stays], np.append(cuts[:-1][stays], SEPARATED).astype(np.uint8), reading.first[stays], last)
+    runs = starts[long]
+    ends = reading.last[runs + lengths[long] - 1]
+    group = np.arange(runs.size) % MAX_STRETCHES
+    stays = np.ones(codes.size, bool)
+    stays[np.repeat(long, lengths)] = False
+    stays[runs] = True
+    for twice in product((False, True), repeat=min(runs.size, MAX_STRETCHES)):
+        stays[runs + 1] = np.asarray(twice)[group]
+        last = reading.last.copy()
+        last[runs + stays[runs + 1]] = ends
+        yield Reading(codes[stays], np.append(cuts[:-1][stays], cuts[-1]), reading.first[stays], last[stays])
 
 
 def _composed(text: str) -> tuple[Codes, Places, Places]:

@@ -4,8 +4,8 @@ The automaton (`ahocorasick_rs`) runs over a reading of the text, which has no s
 words then rejects what is only a part of other words. In patterns and text alike l and BAR are written i, and what
 was found is compared letter by letter afterwards, so that `k1ll` and `b1tcoin` need no readings of their own.
 
-Why this library: on 60,000 patterns of 14 letters it takes 14 MB, pyahocorasick 27 and daachorse 29, all in 0.1 ms for a
-text of 1,000 characters.
+Why this library: on 60,000 patterns of 14 letters it takes 14 MB, pyahocorasick 27 and daachorse 29; all need 0.1 ms
+for a text of 1,000 characters.
 """
 
 from __future__ import annotations
