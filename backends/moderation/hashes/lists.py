@@ -17,9 +17,8 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -127,12 +126,12 @@ def read(path: Path) -> HashList:
             return _collect(rows, f"{path.name}:", faults, content.hexdigest)
     except OSError as error:
         faults.add(f"{path.name}:1: cannot be read: {error.strerror}")
-    _refuse(faults)
+        raise _refusal(faults) from None
 
 
-def _refuse(faults: _Sentences) -> NoReturn:
+def _refusal(faults: _Sentences) -> PolicyError:
     found = faults.all()
-    raise PolicyError("\n  ".join(("the hash list is refused:", *found)), found) from None
+    return PolicyError("\n  ".join(("the hash list is refused:", *found)), found)
 
 
 def _lines(file: BinaryIO, seen: Callable[[bytes], None]) -> Iterator[str]:
@@ -163,7 +162,9 @@ def _rows(lines: Iterator[str], name: str, faults: _Sentences) -> Iterator[tuple
                         faults.add(f"{name}:{reader.line_num}: has the column `{unknown[0][:40]}`; allowed: {allowed}")
                     continue
             if len(fields) > width:
-                faults.add(f"{name}:{reader.line_num}: has {len(fields)} fields; {width} expected (quotes around commas?)")
+                faults.add(
+                    f"{name}:{reader.line_num}: has {len(fields)} fields; {width} expected (quotes around commas?)"
+                )
                 continue
             padded = [field.strip() for field in fields] + [""] * (width + 1 - len(fields))
             yield reader.line_num, [padded[at] for at in order]
@@ -176,7 +177,7 @@ def _collect(
 ) -> HashList:
     digests = bytearray()
     numbers = array("I")
-    columns = [Column() for _ in COLUMNS[1:]]
+    columns = (Column(), Column(), Column())
     for number, (text, *fields) in rows:
         raw = digest_of(text)
         if raw is None:
@@ -187,12 +188,12 @@ def _collect(
             continue
         digests += raw
         numbers.append(number)
-        for column, field in zip_longest(columns, fields, fillvalue=""):
+        for column, field in zip(columns, [*fields, "", "", ""], strict=False):
             column.append(field)
     if not digests and not faults.all():
         faults.add(f"{place}1: has no entries; add some or take the list out of the policy")
     if faults.all():
-        _refuse(faults)
+        raise _refusal(faults)
     for column in columns:
         column.close()
     table = np.frombuffer(bytes(digests), np.uint8).reshape(-1, BYTES)
@@ -202,15 +203,23 @@ def _collect(
 def sort_order(digests: Digests) -> npt.NDArray[np.intp]:
     """Rows in an order that puts equal digests side by side, earlier rows first."""
     words = np.ascontiguousarray(digests).view(">u8")
-    return np.lexsort(words.T[::-1])
+    order: npt.NDArray[np.intp] = np.lexsort(words.T[::-1])
+    return order
 
 
 def _duplicates(digests: Digests, ids: Column, numbers: array[int], place: str) -> tuple[str, ...]:
     order = sort_order(digests)
     same = (digests[order[1:]] == digests[order[:-1]]).all(axis=1)
+    repeats: list[tuple[int, int]] = []
+    first: dict[str, int] = {}
+    for at in np.flatnonzero(same).tolist():
+        earlier, later = int(order[at]), int(order[at + 1])
+        if not (at and same[at - 1]):
+            first = {ids[earlier]: earlier}
+        known = first.setdefault(ids[later], later)
+        if known != later:
+            repeats.append((later, known))
     found = _Sentences()
-    pairs = sorted((int(order[at + 1]), int(order[at])) for at in np.flatnonzero(same))
-    for later, earlier in pairs:
-        if ids[later] == ids[earlier]:
-            found.add(f"{place}{numbers[later]}: repeats {place}{numbers[earlier]}")
+    for later, earlier in sorted(repeats):
+        found.add(f"{place}{numbers[later]}: repeats {place}{numbers[earlier]}")
     return found.all()

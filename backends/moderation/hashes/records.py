@@ -1,4 +1,4 @@
-"""What a list says about each hash, in a few bytes an entry: a million Python strings would take ten times the hashes."""
+"""What a list says about each hash, in a few bytes an entry: Python strings would take ten times as much."""
 
 from __future__ import annotations
 

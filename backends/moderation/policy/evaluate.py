@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,6 @@ from moderation.policy.rules import (
     DEFAULT_RULE,
     UNKNOWN_RULE,
     ActingRule,
-    ExpressionRule,
     Policy,
     Profile,
     Unknown,
@@ -94,14 +94,11 @@ def choose(policy: Policy, found: facts.Signals) -> Profile:
 
 def scope_of(profile: Profile, look: Look, reasons: Iterable[Reason]) -> Scope:
     """What expressions see, given the reasons of the other rules."""
-    counts: dict[str, int] = {}
-    for reason in reasons:
-        counts[reason["rule"]] = counts.get(reason["rule"], 0) + 1
+    counts = Counter(reason["rule"] for reason in reasons)
     rules: dict[str, int | Lost] = {}
-    for rule in profile.rules:
-        if not isinstance(rule, ExpressionRule):
-            hits, lost = counts.get(rule.id, 0), look.lost_of(rule.needs)
-            rules[rule.id] = Lost(lost, low=hits) if lost else hits
+    for rule in profile.tables.referenced:
+        lost = look.lost_of(rule.needs)
+        rules[rule.id] = Lost(lost, low=counts[rule.id]) if lost else counts[rule.id]
     return look.scope(rules)
 
 

@@ -38,6 +38,7 @@ class Tables:
         sha256: rules by a digest that stands in the rule itself.
         hashes: rules that look into lists of hashes.
         expressions: in the order of their ids.
+        referenced: rules that expressions ask for.
         watchful: rules that say themselves what a missing signal means.
     """
 
@@ -52,6 +53,7 @@ class Tables:
     sha256: Mapping[str, tuple[HashRule, ...]]
     hashes: tuple[HashRule, ...]
     expressions: tuple[ExpressionRule, ...]
+    referenced: tuple[Rule, ...]
     watchful: tuple[Rule, ...]
 
     def label_limits(self, label: str) -> Iterator[tuple[LabelRule, tuple[Limit, ...]]]:
@@ -86,6 +88,7 @@ def build(rules: Iterable[Rule], search: TextSearch) -> Tables:
         elif isinstance(rule, HashRule):
             for digest in rule.digests:
                 digests.setdefault(digest, []).append(rule)
+    expressions = tuple(rule for rule in ordered if isinstance(rule, ExpressionRule))
     return Tables(
         by_id={rule.id: rule for rule in ordered},
         needs=frozenset().union(*(rule.needs for rule in ordered)),
@@ -97,7 +100,8 @@ def build(rules: Iterable[Rule], search: TextSearch) -> Tables:
         findings=groups(rule for rule in ordered if isinstance(rule, FindingsRule | LinksRule)),
         sha256={key: tuple(value) for key, value in digests.items()},
         hashes=tuple(rule for rule in ordered if isinstance(rule, HashRule) and (rule.exact or rule.alike)),
-        expressions=tuple(rule for rule in ordered if isinstance(rule, ExpressionRule)),
+        expressions=expressions,
+        referenced=tuple(rule for rule in ordered if any(rule.id in one.condition.rules for one in expressions)),
         watchful=tuple(
             rule for rule in ordered if rule.on_unknown != "ignore" and not isinstance(rule, ExpressionRule)
         ),

@@ -86,15 +86,18 @@ class Matcher:
         """Entry, start and end in the text, of everything that is found."""
         first_term, first_regex, first_fuzzy = self._offsets
         if self._patterns:
-            for spelling in spellings(text):
-                for number, start, end in self._patterns.search(characters.to_text(spelling.codes)):
-                    yield first_regex + number, int(spelling.first[start]), int(spelling.last[end - 1]) + 1
+            for spelling in spellings(text, lone=False):
+                spelled = characters.to_text(spelling.codes)
+                for number, start, end in self._patterns.search(spelled):
+                    # The gaps between pieces belong to none of them.
+                    end -= len(spelled[start:end]) - len(spelled[start:end].rstrip(_GAP))
+                    start += len(spelled[start:end]) - len(spelled[start:end].lstrip(_GAP))
+                    if start < end:
+                        yield first_regex + number, int(spelling.first[start]), int(spelling.last[end - 1]) + 1
         for base in readings(text):
+            if self._fuzzy:
+                for number, start, end in self._fuzzy.search(base):
+                    yield first_fuzzy + number, int(base.first[start]), int(base.last[end - 1]) + 1
             for reading in chain((base,), stretched(base)):
-                letters = characters.to_text(reading.codes)
-                found = chain(
-                    ((first_term + number, start, end) for number, start, end in self._terms.search(reading, letters)),
-                    ((first_fuzzy + number, start, end) for number, start, end in self._fuzzy.search(reading, letters)),
-                )
-                for entry, start, end in found:
-                    yield entry, int(reading.first[start]), int(reading.last[end - 1]) + 1
+                for number, start, end in self._terms.search(reading):
+                    yield first_term + number, int(reading.first[start]), int(reading.last[end - 1]) + 1

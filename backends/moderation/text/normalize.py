@@ -38,9 +38,7 @@ MAX_STRETCHES: Final = 3
 _PLAIN: Final = Table(characters.plain)
 _LATIN: Final = Table(characters.latin)
 _TYPED: Final = Table(characters.typed)
-_LEET: Final = np.arange(0x110000, dtype=np.uint32)
-for _sign, _letter in characters.LEET.items():
-    _LEET[ord(_sign)] = ord(_letter)
+_LEET: Final = Table(lambda char: characters.LEET.get(char, char))
 
 
 @dataclass(frozen=True)
@@ -80,13 +78,21 @@ def typed(text: str) -> Spelling:
     return Spelling(codes, first[places], last[places])
 
 
-def spellings(text: str) -> list[Spelling]:
-    """The plain spelling and, if it reads differently, the disguised one."""
+def spellings(text: str, *, lone: bool) -> list[Spelling]:
+    """The plain spelling and, if it reads differently, the disguised one.
+
+    Args:
+        text: any text.
+        lone: whether a digit or sign that stands alone is a letter, as in `f r 3 3`; where separators count, as in
+            `buy 7 likes`, it is not.
+    """
     source, first, last = _composed(text)
     spelled = [Spelling(codes, first[places], last[places]) for codes, places in (_PLAIN.apply(source),)]
     codes, places = _LATIN.apply(source)
-    keep = _keep_letters(codes)
-    codes = np.where(keep == _AS_LETTER, _LEET[codes], np.where(keep == _END, ord(" "), codes)).astype(np.uint32)
+    keep = _keep_letters(codes, lone)
+    codes = np.where(keep == _AS_LETTER, _LEET.apply(codes)[0], np.where(keep == _END, ord(" "), codes)).astype(
+        np.uint32
+    )
     if not np.array_equal(codes, spelled[0].codes):
         spelled.append(Spelling(codes, first[places], last[places]))
     return spelled
@@ -95,7 +101,7 @@ def spellings(text: str) -> list[Spelling]:
 def readings(text: str) -> list[Reading]:
     """The plain reading and, if it differs, the disguised one; see `stretched` for the rest."""
     found: list[Reading] = []
-    for spelling in spellings(text):
+    for spelling in spellings(text, lone=True):
         reading = _reading(spelling)
         if not (
             found and np.array_equal(reading.codes, found[0].codes) and np.array_equal(reading.cuts, found[0].cuts)
@@ -122,15 +128,17 @@ def stretched(reading: Reading) -> Iterator[Reading]:
     long = lengths >= STRETCH
     if not long.any():
         return
-    number = np.cumsum(long)[long] - 1
-    for kept in product((1, 2), repeat=min(int(number[-1]) + 1, MAX_STRETCHES)):
-        short = lengths.copy()
-        short[long] = np.asarray(kept)[number % MAX_STRETCHES]
-        position = np.arange(codes.size) - np.repeat(starts, lengths)
-        stays = position < np.repeat(short, lengths)
-        last = reading.last[stays]
-        last[np.cumsum(short) - 1] = reading.last[starts + lengths - 1]
-        yield Reading(codes[stays], np.append(cuts[:-1][stays], SEPARATED).astype(np.uint8), reading.first[stays], last)
+    runs = starts[long]
+    ends = reading.last[runs + lengths[long] - 1]
+    group = np.arange(runs.size) % MAX_STRETCHES
+    stays = np.ones(codes.size, bool)
+    stays[np.repeat(long, lengths)] = False
+    stays[runs] = True
+    for twice in product((False, True), repeat=min(runs.size, MAX_STRETCHES)):
+        stays[runs + 1] = np.asarray(twice)[group]
+        last = reading.last.copy()
+        last[runs + stays[runs + 1]] = ends
+        yield Reading(codes[stays], np.append(cuts[:-1][stays], cuts[-1]), reading.first[stays], last[stays])
 
 
 def _composed(text: str) -> tuple[Codes, Places, Places]:
@@ -164,10 +172,11 @@ def _joins(char: str) -> bool:
 _AS_IT_IS, _AS_LETTER, _END = 0, 1, 2
 
 
-def _keep_letters(codes: Codes) -> npt.NDArray[np.uint8]:
+def _keep_letters(codes: Codes, lone: bool) -> npt.NDArray[np.uint8]:
     """Which characters are to be read as letters, and which are marks at the end of a sentence.
 
-    A chunk is a run of letters, digits and signs. Without its end marks it must have a letter or be a single character.
+    A chunk is a run of letters, digits and signs. Without its end marks it must have a letter or, if
+    `lone` ones count, be a single character.
     """
     verdict = np.zeros(codes.size, np.uint8)
     kinds = characters.flags(codes)
@@ -181,7 +190,7 @@ def _keep_letters(codes: Codes) -> npt.NDArray[np.uint8]:
     at = np.arange(members.size)
     last_of_body = np.maximum.reduceat(np.where((kinds & characters.END_MARK) == 0, at, -1), starts)
     has_letter = np.bitwise_or.reduceat(kinds, starts) & characters.LETTER
-    readable = (last_of_body == starts) | (has_letter != 0)
+    readable = (has_letter != 0) | ((last_of_body == starts) & lone)
     in_readable = np.repeat(readable, sizes)
     in_body = at <= np.repeat(last_of_body, sizes)
     verdict[members[in_readable & in_body]] = _AS_LETTER

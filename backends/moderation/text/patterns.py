@@ -1,7 +1,9 @@
 """Regular expressions of list authors, over text that strangers wrote: RE2, whose time is linear in the text.
 
 Expressions see the text folded (small letters, no accents, no invisible characters) with its separators, and once more
-with disguises undone; in the latter a `1`, `!` or `|` inside a word is an i and then an l.
+with disguises undone; in the latter a `1`, `!` or `|` inside a word is an i and then an l. Accents in an expression are
+dropped too; apostrophes are not in the text (write `dont`). `^` and `$` are the ends of the whole text, after `(?m)`
+those of lines.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ from typing import Any, Final
 
 import re2
 
-from moderation.text.characters import BAR
+from moderation.text.characters import BAR, plain
 
 MAX_MEMORY: Final = 1 << 20
 """Bytes that one compiled expression may take; `(a{500}){500}` would take more."""
-_SET_MEMORY: Final = 32 << 20
+SET_MEMORY: Final = 16 << 20
+"""Default for all expressions of a matcher together, in bytes."""
+_ALWAYS: Final = "^"
 
 
 def _options(memory: int) -> Any:
@@ -26,10 +30,19 @@ def _options(memory: int) -> Any:
     return options
 
 
+def _compiled(pattern: str) -> Any:
+    return re2.compile(_folded(pattern), _options(MAX_MEMORY))
+
+
+def _folded(pattern: str) -> str:
+    """The expression with its letters as they stand in folded text."""
+    return "".join(char if char.isascii() else plain(char) or char for char in pattern)
+
+
 def pattern_fault(pattern: str) -> str | None:
     """Why an expression is refused, in words, or None."""
     try:
-        compiled = re2.compile(pattern, _options(MAX_MEMORY))
+        compiled = _compiled(pattern)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "unknown"
         return f"is no regular expression (RE2 syntax: no look-around, no back-references): {reason}"
@@ -39,24 +52,39 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 class PatternSet:
-    """Expressions by number, ready for searching: one pass says which occur, and only those are located. Immutable."""
+    """Expressions by number, ready for searching: one pass says which occur, and only those are located. Immutable.
 
-    def __init__(self, patterns: Sequence[str]) -> None:
-        self._compiled = [re2.compile(pattern, _options(MAX_MEMORY)) for pattern in patterns]
-        self._set = re2.Set.SearchSet(_options(_SET_MEMORY))
-        for pattern in patterns:
-            self._set.Add(pattern)
-        if patterns:
-            self._set.Compile()
+    Args:
+        patterns: without faults, in the order of their numbers.
+        memory: bytes that all may take together; with too few they are searched one by one, which is only slower.
+    """
+
+    def __init__(self, patterns: Sequence[str], memory: int = SET_MEMORY) -> None:
+        self._compiled = [_compiled(pattern) for pattern in patterns]
+        together = re2.Set.SearchSet(_options(memory))
+        # A set that runs out of memory in a search answers nothing at all: an expression that always occurs shows it.
+        for pattern in (*patterns, _ALWAYS):
+            together.Add(_folded(pattern))
+        self._set: Any = together
+        try:
+            together.Compile()
+        except re2.error:  # too large
+            self._set = None
 
     def __bool__(self) -> bool:
+        """Whether there is anything to look for."""
         return bool(self._compiled)
 
     def search(self, text: str) -> Iterator[tuple[int, int, int]]:
         """Number, start and end of the first occurrence of each expression that occurs."""
         for letter in ("i", "l") if BAR in text else ("i",):
             read = text.replace(BAR, letter)
-            for number in self._set.Match(read):
+            for number in self._occurring(read):
                 found = self._compiled[number].search(read)
                 if found is not None and found.end() > found.start():
                     yield number, found.start(), found.end()
+
+    def _occurring(self, text: str) -> Sequence[int]:
+        every = range(len(self._compiled))
+        numbers = (self._set and self._set.Match(text)) or ()
+        return [number for number in numbers if number < len(every)] if len(every) in numbers else every

@@ -3,6 +3,9 @@
 The automaton (`ahocorasick_rs`) runs over a reading of the text, which has no separators; a look at the seams between
 words then rejects what is only a part of other words. In patterns and text alike l and BAR are written i, and what
 was found is compared letter by letter afterwards, so that `k1ll` and `b1tcoin` need no readings of their own.
+
+Why this library: on 60,000 patterns of 14 letters it takes 14 MB, pyahocorasick 27 and daachorse 29; all need 0.1 ms
+for a text of 1,000 characters.
 """
 
 from __future__ import annotations
@@ -107,14 +110,9 @@ class TermIndex:
         )
         self._remembered: dict[int, list[Form]] = {}
 
-    def search(self, reading: Reading, letters: str) -> Iterator[tuple[int, int, int]]:
-        """Number, start and end of every occurrence.
-
-        Args:
-            reading: of the text.
-            letters: its code points as text.
-        """
-        cuts = reading.cuts.tobytes()
+    def search(self, reading: Reading) -> Iterator[tuple[int, int, int]]:
+        """Number, start and end of every occurrence."""
+        letters, cuts = characters.to_text(reading.codes), reading.cuts.tobytes()
         plausible = [
             (number, start, end)
             for pattern, start, end in self._automaton.find_matches_as_indexes(merged(letters), overlapping=True)
@@ -123,24 +121,27 @@ class TermIndex:
         ]
         if not plausible:
             return
-        self._remember({number for number, _, _ in plausible})
+        spelled_out = self._forms({number for number, _, _ in plausible})
         for number, start, end in plausible:
             prefix = number in self._prefixes
             if not (cuts[end] or prefix):
                 continue
             spelled = letters[start:end]
-            for form in self._remembered[number]:
+            for form in spelled_out[number]:
                 if _same(spelled, form.letters) and _is_whole(cuts, start, end, form, prefix):
                     while prefix and cuts[end] == INSIDE:
                         end += 1
                     yield number, start, end
                     break
 
-    def _remember(self, numbers: set[int]) -> None:
+    def _forms(self, numbers: set[int]) -> dict[int, list[Form]]:
+        """The forms of these terms at least; searches in other threads may add to them."""
         if len(self._remembered) > _REMEMBERED:
             self._remembered = {}
-        new = [number for number in numbers if number not in self._remembered]
-        self._remembered |= zip(new, forms([self._terms[number] for number in new]), strict=True)
+        known = self._remembered
+        new = [number for number in numbers if number not in known]
+        known |= zip(new, forms([self._terms[number] for number in new]), strict=True)
+        return known
 
 
 def _same(text: str, term: str) -> bool:

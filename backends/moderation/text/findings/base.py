@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, Literal, get_args
 
 from moderation.text import characters
@@ -94,4 +96,8 @@ class Text:
 
 def apart(spans: Iterable[Span], taken: Sequence[Span]) -> Iterator[Span]:
     """The spans that overlap none of those taken."""
-    return (span for span in spans if not any(span.start < t.end and t.start < span.end for t in taken))
+    ordered = sorted(taken, key=lambda span: span.start)
+    starts = [span.start for span in ordered]
+    ends = [0, *accumulate((span.end for span in ordered), max)]
+    # Of those that begin before the span's end, none may end behind its start.
+    return (span for span in spans if ends[bisect_left(starts, span.end)] <= span.start)

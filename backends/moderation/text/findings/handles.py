@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from moderation.text.findings.base import Span
+from moderation.text.findings.base import Span, apart
 
 # Names that stand before an account, with the platform that they mean.
 _NAMES: Final = {
@@ -45,9 +45,10 @@ _SITES: Final = {
     "youtube.com": "youtube", "reddit.com": "reddit", "x.com": "x", "twitter.com": "x",
 }  # fmt: skip
 _PATH: Final = re.compile(r"/(?:(?:add|u|user|c|invite)/)?[@+]?([A-Za-z0-9_.-]{2,32})/?$")
-_NO_ACCOUNTS: Final = frozenset(
-    "about ads explore help home login p policies privacy r reel search settings share terms".split()
-)
+_NO_ACCOUNTS: Final = frozenset([
+    "about", "ads", "explore", "help", "home", "login", "p", "policies", "privacy", "r", "reel", "search",
+    "settings", "share", "terms",
+])  # fmt: skip
 
 
 def handles(text: str, urls: Sequence[Span]) -> Iterator[Span]:
@@ -66,7 +67,5 @@ def handles(text: str, urls: Sequence[Span]) -> Iterator[Span]:
             known.append(Span(url.start, url.end, account[1], platform))
     for match in _NAMED.finditer(text):
         known.append(Span(*match.span(), match["account"], _PLATFORM[match["name"].lower()]))
-    for match in _AT_NAME.finditer(text):
-        if not any(span.start <= match.start() < span.end for span in known):
-            known.append(Span(*match.span(), match["account"], ""))
     yield from known
+    yield from apart((Span(*match.span(), match["account"], "") for match in _AT_NAME.finditer(text)), known)

@@ -11,25 +11,31 @@ from typing import Final
 from moderation.text.findings.base import Span, Text, apart
 from moderation.text.suffixes import ascii_host, public_suffix, registered_domain
 
-# Endings that are trusted where the spelling is odd: the most used ones that are no English words of their own.
-COMMON: Final = frozenset(
-    "com org info biz xyz shop online site club top store live app dev io co tv ru de uk fr es".split()
-)
-# Endings that are words or file types: a domain without anything else around it is more likely a missing space
-# (`thanks.it was`) or a file name.
-_WORDS: Final = frozenset("am as at be by do in is it me my no so to us".split())
-_FILES: Final = frozenset("cc md mov pl ps py rs sh zip ai".split())
+# Endings that are trusted where the spelling is odd: the most used ones, and those that spam likes.
+COMMON: Final = frozenset([
+    "com", "org", "info", "biz", "xyz", "shop", "online", "site", "club", "top", "store", "live", "app", "dev",
+    "io", "co", "tv", "ru", "de", "uk", "fr", "es", "vip", "icu", "link", "click", "win", "bet", "casino", "porn",
+    "xxx", "sex", "cam", "loan", "pro",
+])  # fmt: skip
+# Endings that are words: without anything else around it, such a domain is more likely a missing space
+# (`thanks.it was`) when a word follows.
+_WORDS: Final = frozenset(["am", "as", "at", "be", "by", "do", "in", "is", "it", "me", "my", "no", "to", "us"])
+# Endings that are types of files or parts of programs.
+_FILES: Final = frozenset(["ai", "cc", "id", "md", "mov", "pl", "ps", "py", "rs", "sh", "so", "zip"])
 
 _BRACKETED_DOT: Final = r"\s?[\[({<]\s?(?:dot|punkt|punto|point|\.)\s?[\])}>]\s?"
+# Not after an article (`the dot com bubble`), and only before a common ending or another part and dot.
 _SPELLED_DOT: Final = (
-    r"(?<=\w)\s(?:dot|DOT|Dot)\s(?=(?i:" + "|".join(sorted(COMMON)) + r"|\w{2,30}\s(?:dot|DOT|Dot)\s)\b)"
+    r"(?<=\w)(?<!\ba)(?<!\bthe)(?<!\bthis)(?<!\bthat)(?<!\bevery)\sdot\s"
+    rf"(?=(?:{'|'.join(sorted(COMMON))}|\w{{2,30}}\sdot\s)\b)"
 )
 _DOT: Final = re.compile(f"{_BRACKETED_DOT}|{_SPELLED_DOT}|[\u3002\uff61]", re.IGNORECASE)
 DOT: Final = "\ue000"
 """A dot that was disguised, until the candidates are judged."""
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ANY_DOT: Final = f"[.{DOT}]"
-_SCHEME: Final = r"(?P<scheme>h(?:tt|xx|\*\*)ps?|ftp)\s?:\s?/\s?/\s?"
+# With the name of a user, as in `https://your-bank.com@evil.com/`, whose host is evil.com.
+_SCHEME: Final = r"(?P<scheme>h(?:tt|xx|\*\*)ps?|ftp)\s?:\s?/\s?/\s?(?:[^\s/?#@]{1,100}@)?"
 _HOST: Final = rf"(?P<host>{_LABEL}(?:{_ANY_DOT}{_LABEL}){{1,9}})"
 _REST: Final = r"(?P<rest>(?::\d{1,5})?(?:[/?#][^\s<>\"“”\\]{0,2000})?)"
 _LINK: Final = re.compile(rf"(?<![\w@.{DOT}-])(?:{_SCHEME})?{_HOST}(?![\w@]){_REST}", re.IGNORECASE)
@@ -58,8 +64,12 @@ class Links:
 def links(typed: Text) -> Links:
     """Links and e-mail addresses of a text as a keyboard would have it."""
     text = typed.replace(_DOT, lambda _: DOT)
-    emails = tuple(_emails(text.text))
-    urls = tuple(apart(_urls(text.text), emails))
+    plain = [link for match in _LINK.finditer(text.text) if (link := _judged(match, text.text, gapped=False))]
+    gapped = [link for match in _GAPPED.finditer(text.text) if (link := _judged(match, text.text, gapped=True))]
+    free = set(apart((link.span for link in gapped), [link.span for link in plain]))
+    every = [*plain, *(link for link in gapped if link.span in free)]
+    emails = tuple(apart(_emails(text.text), [link.head for link in every if link.head]))
+    urls = (*(link.span for link in every if link.head), *apart((link.span for link in every if not link.head), emails))
     return Links(text, urls, emails)
 
 
@@ -99,40 +109,38 @@ def _longest_host(candidate: str, *, gapped: bool) -> tuple[int, str] | None:
 # --- links
 
 
-def _urls(text: str) -> Iterator[Span]:
-    plain = [span for match in _LINK.finditer(text) if (span := _judged(match, text, gapped=False))]
-    gapped = [span for match in _GAPPED.finditer(text) if (span := _judged(match, text, gapped=True))]
-    yield from plain
-    yield from apart(gapped, plain)
+@dataclass(frozen=True)
+class _Link:
+    """A link, and its part up to the end of the host if it begins with `http://` or so."""
+
+    span: Span
+    head: Span | None
 
 
-def _judged(match: re.Match[str], text: str, *, gapped: bool) -> Span | None:
+def _judged(match: re.Match[str], text: str, *, gapped: bool) -> _Link | None:
     """The link, when its host can be one and it does not look like a missing space or a file name."""
     explicit = match["scheme"] is not None
     rest = match["rest"].rstrip(_ENDING)
-    if explicit and not gapped and (span := _numeric(match, rest)):
-        return span
-    found = _longest_host(match["host"], gapped=gapped)
+    found = (_numeric(match["host"]) if explicit else None) or _longest_host(match["host"], gapped=gapped)
     if found is None:
         return None
     length, host = found
-    whole = length == len(match["host"])
-    rest = rest if whole else ""
-    end = match.start("host") + length + len(rest)
+    rest = rest if length == len(match["host"]) else ""
+    head = match.start("host") + length
+    end = head + len(rest)
     if not explicit and not host.startswith("www.") and not _is_meant(match["host"][:length], host, rest, text[end:]):
         return None
-    scheme = f"{(match['scheme'] or 'http').lower().replace('xx', 'tt').replace('**', 'tt')}://"
-    return Span(match.start(), end, scheme + host + rest.replace(DOT, "."), host)
+    scheme = (match["scheme"] or "http").lower().replace("xx", "tt").replace("**", "tt")
+    value = f"{scheme}://{host}{rest.replace(DOT, '.')}"
+    return _Link(Span(match.start(), end, value, host), Span(match.start(), head, "", "") if explicit else None)
 
 
-def _numeric(match: re.Match[str], rest: str) -> Span | None:
-    """A link whose host is an IPv4 address."""
+def _numeric(written: str) -> tuple[int, str] | None:
+    """Length and canonical form of a host that is an IPv4 address."""
     try:
-        host = str(ipaddress.IPv4Address(match["host"].replace(DOT, ".")))
+        return len(written), str(ipaddress.IPv4Address(written.replace(DOT, ".")))
     except ValueError:
         return None
-    end = match.end("host") + len(rest)
-    return Span(match.start(), end, f"{match['scheme'].lower().replace('xx', 'tt')}://{host}{rest}", host)
 
 
 def _is_meant(written: str, host: str, rest: str, after: str) -> bool:
@@ -151,7 +159,8 @@ def _is_meant(written: str, host: str, rest: str, after: str) -> bool:
     if suffix in COMMON or suffix == "net":
         return any(c.isalpha() for c in owner) or owner.isdigit()
     labels = written.split(".")
-    if suffix in _FILES or len(owner) < 2 or not any(c.isalpha() for c in owner):
+    generic = len(suffix) > 2 and suffix.isalpha()  # `model.fit`, `user.name`: more often programs than domains
+    if generic or suffix in _FILES or len(owner) < 2 or not any(c.isalpha() for c in owner):
         return False
     if labels[-1][:1].isupper() and not labels[-1].isupper():
         return False  # `at home.In the morning`

@@ -38,7 +38,7 @@ _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[ .-]?[0-9OoIl]{2}(?:[ .-
 _DIGITS_FOR: Final = str.maketrans("OIL", "011")
 _IPV4: Final = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\w)")
 _IPV6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:[0-9.]{7,15})?(?![\w:])")
-_VERSION: Final = re.compile(r"(?:\bv|\bver(?:sion)?\.?|\brelease|\bbuild)\s*$", re.IGNORECASE)
+_VERSION: Final = re.compile(r"(?:\bv|\bver(?:sion)?[.:]?|\brelease|\bbuild|[=<>~]=)\s*$", re.IGNORECASE)
 
 
 def luhn(digits: str) -> bool:
