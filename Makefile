@@ -35,6 +35,14 @@ bench: $(STAMP) ## throughput and latency by perf_analyzer (9 min on 2 cores)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/pipeline.py
 
+bench-policy: $(STAMP) ## time of a decision under 200 rules (1 min)
+	@$(BIN)/python tests/bench/policy.py
+bench-text: $(STAMP) ## term lists and findings in text (2 min)
+	@$(BIN)/python tests/bench/text.py
+
+bench-hashes: $(STAMP) ## lookups in a million picture hashes (5 min)
+	@$(BIN)/python tests/bench/hashes.py
+
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --check .
@@ -45,4 +53,5 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run test bench lint lock
+.PHONY: help env models run test bench bench-policy lint lock
+.PHONY: help env models run test bench bench-text bench-hashes lint lock

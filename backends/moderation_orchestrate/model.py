@@ -22,6 +22,9 @@ from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 from moderation.serving.metrics import Metrics
 
+SUBJECT = ("x-subject", "x-tenant")
+"""Request parameters and forwarded headers that are attributes of the caller, for the policy."""
+
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
@@ -43,7 +46,8 @@ class TritonPythonModel:
             request_id = str(settings.get("x-request-id") or request.request_id() or uuid.uuid4())
             items = parse({t.name: adapter.array(request, t.name) for t in contract.MODELS[contract.ENTRY].inputs})
             deadline = time.monotonic() + self._deadline(settings) / 1e3
-            outcomes = await asyncio.gather(*(self._one(item, request, deadline) for item in items))
+            subject = {name: str(settings[name]) for name in SUBJECT if name in settings}
+            outcomes = await asyncio.gather(*(self._one(item, request, deadline, subject) for item in items))
             if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
                 return adapter.error_response(outcomes[0], self.name)
             results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
@@ -69,12 +73,14 @@ class TritonPythonModel:
             raise InputError("parameter deadline_ms must be a number above 0, in milliseconds", reason="bad_deadline")
         return min(value, self.deadline_ms)
 
-    async def _one(self, item: Item | InputError, request: Any, deadline: float) -> dict[str, Any] | Exception:
+    async def _one(
+        self, item: Item | InputError, request: Any, deadline: float, subject: dict[str, str]
+    ) -> dict[str, Any] | Exception:
         try:
             if isinstance(item, InputError):
                 raise item
             call = adapter.Caller(request)
-            result = await moderate(item, Run(call, self.release, self.labels, deadline, call.cancelled))
+            result = await moderate(item, Run(call, self.release, self.labels, deadline, call.cancelled, subject))
         except Exception as error:
             self._count(error)
             return error

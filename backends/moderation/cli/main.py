@@ -10,6 +10,7 @@ from moderation import __version__
 from moderation.cli.check import check
 from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer, perf_data
+from moderation.cli.policy import app as policy
 from moderation.cli.samples import samples
 from moderation.cli.serve import serve
 from moderation.cli.train import app as train
@@ -29,6 +30,7 @@ app.command()(samples)
 app.command(name="perf-data")(perf_data)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)
 app.add_typer(models, name="models")
+app.add_typer(policy, name="policy")
 app.add_typer(train, name="train")
 
 

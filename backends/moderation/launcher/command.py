@@ -12,7 +12,7 @@ from typing import Final
 from moderation.launcher.install import ServerInstall
 from moderation.launcher.preflight import Ports
 
-FORWARDED_HEADERS: Final = "(?i)(authorization|x-request-id|x-subject|traceparent|tracestate)"
+FORWARDED_HEADERS: Final = "(?i)(authorization|x-request-id|x-subject|x-tenant|traceparent|tracestate)"
 """Request headers that reach the entry model as parameters (DESIGN of the entry contract)."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -21,7 +21,7 @@ from moderation.pipeline.gates import Act
 from moderation.pipeline.items import Item
 from moderation.pipeline.release import Release
 from moderation.safety.decode import decode as decode_safety
-from moderation.safety.vote import Opinion, vote
+from moderation.safety.vote import Finding, Opinion, vote
 from moderation.taxonomy import Taxonomy
 from moderation.taxonomy.scores import categories
 
@@ -80,6 +80,7 @@ class Run:
     Attributes:
         deadline: `time.monotonic()` after which the caller no longer waits.
         cancelled: whether the caller has gone.
+        subject: attributes of the caller, for the policy.
     """
 
     call: Call
@@ -87,6 +88,7 @@ class Run:
     labels: Labels
     deadline: float
     cancelled: Callable[[], bool]
+    subject: Mapping[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -147,7 +149,8 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
     found = [finding for opinion in opinions for finding in opinion.findings]
     for finding in (*found, *(text or ()), *codes):
         finding["frame"] = indexes[finding["frame"]]
-    voted = [finding for finding in vote(opinions, run.release.votes) if finding["score"] >= LISTED_SCORE]
+    weighed = vote(opinions, run.release.votes)
+    voted = [finding for finding in weighed if finding["score"] >= LISTED_SCORE]
     signals = {
         "profile": item.profile,
         "labels": voted,
@@ -156,7 +159,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "caption": item.caption,
         "codes": codes,
         "image": info,
-        "subject": {},
+        "subject": run.subject,
         "unknown": sorted(run.unknown),
     }
     verdict = await _decide(run, signals)
@@ -166,7 +169,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "decision": verdict["decision"],
         "severity": verdict["severity"],
         "reasons": verdict["reasons"],
-        "labels": [finding for finding in found if finding["score"] >= LISTED_SCORE],
+        "labels": list(_listed(found, weighed)),
         "categories": categories((label["name"], label["score"]) for label in voted),
         "content_type": content_type,
         "text": signals["text"],
@@ -182,6 +185,18 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "skipped": sorted(run.skipped),
         "timings_ms": {k: round(v, 2) for k, v in run.timings.items()},
     }
+
+
+def _listed(found: Sequence[Finding], weighed: Sequence[Finding]) -> Iterator[Finding]:
+    """Findings for RESULT. Where a vote changed one, with what the policy saw: decisions can be replayed."""
+    for finding, seen in zip(found, weighed, strict=True):
+        if seen == finding:
+            if finding["score"] >= LISTED_SCORE:
+                yield finding
+        elif seen["score"] >= LISTED_SCORE:
+            yield {**finding, "vote": {"score": seen["score"], "source": seen["source"]}}
+        elif finding["score"] >= LISTED_SCORE:
+            yield {**finding, "vote": None}  # too little was left of it
 
 
 async def _gated(run: Run, stage: str, kind: Awaitable[Any], work: Callable[[Act], Awaitable[Any]]) -> Any:

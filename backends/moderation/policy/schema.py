@@ -1,136 +1,101 @@
-"""The shape of policy.yaml. `PolicyFile.model_json_schema()` is its JSON Schema.
-
-Keys that are not declared here are refused. Types are strict: `"0.5"` is not a number, `yes` is not a string.
-"""
+"""The shape of policy.yaml and tests.yaml. Their JSON Schemas are generated from here (`moderation policy schema`)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-_IDENTIFIER = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-_LABEL = r"^[^/\s]+(/[^/\s]+)*$"
-_LIST = r"^[A-Za-z0-9_-]+$"
-_DIGEST = r"^[0-9A-Fa-f]{64}$"
-PATTERNS = {
-    _IDENTIFIER: "small letters and digits, with single hyphens between them",
-    _LABEL: "names joined by single `/`, without spaces",
-    _LIST: "the name of a file in lists/ without `.txt`: letters, digits, `-` and `_`",
-    _DIGEST: "64 characters 0-9 and a-f",
-}
-"""The patterns in words."""
-Identifier = Annotated[str, Field(pattern=_IDENTIFIER, max_length=64)]
-LabelPrefix = Annotated[str, Field(pattern=_LABEL, max_length=200)]
-ListName = Annotated[str, Field(pattern=_LIST, max_length=64)]
-Sentence = Annotated[str, Field(min_length=1, max_length=300)]
-Score = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-OcrScore = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Action = Literal["review", "block"]
+from moderation.policy.rule_schema import Action, AnyRule, Identifier, Strict
+
+Stage = Literal["image-preprocessor", "content-classifier", "safety-detector", "safety-classifier", "ocr-engine"]
 UnknownAction = Literal["allow", "review", "block"]
-Harm = Literal[2, 4, 6]
-Digest = Annotated[str, Field(pattern=_DIGEST)]
-Stage = Literal["image-preprocessor", "content-classifier", "safety-detector", "ocr-engine"]
-
-DEFAULT_SEVERITY = {"allow": 0, "review": 2, "block": 6}
-"""Severity of an action where a rule gives none."""
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+AttributeText = Annotated[str, Field(max_length=256)]
 
 
-class Strict(BaseModel):
-    """No unknown keys, no conversions."""
+class Condition(Strict):
+    """What an attribute of the caller must be; of several all must hold."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Severity(Strict):
-    """How bad each action of a rule is: 2 low, 4 medium, 6 high."""
-
-    review: Harm = 2
-    block: Harm = 6
+    equals: AttributeText | None = None
+    prefix: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    one_of: Annotated[list[AttributeText], Field(min_length=1)] | None = None
 
 
-class Threshold(Strict):
-    """Lowest scores that cause a review or a block; an action that is left out or `never` is not caused."""
+class Select(Strict):
+    """Which profile callers get that name none."""
 
-    review: Score | Literal["never"] = "never"
-    block: Score | Literal["never"] = "never"
-    severity: Severity | None = None
-
-
-class Kind(Strict):
-    """Action for one kind of content from a score on."""
-
-    action: Action = "review"
-    min_score: Score
-    severity: Harm | None = None
-
-
-class RuleBase(Strict):
-    """What every rule has: an id and the sentence that a person reads."""
-
-    id: Identifier
-    message: Sentence
-
-
-class Labels(RuleBase):
-    """Unsafe regions that the safety-detector found."""
-
-    kind: Literal["labels"]
-    thresholds: Annotated[dict[LabelPrefix, Threshold], Field(min_length=1)]
-    severity: Severity = Severity()
-
-
-class ContentType(RuleBase):
-    """What kind of picture the content-classifier takes it for."""
-
-    kind: Literal["content_type"]
-    types: Annotated[dict[LabelPrefix, Kind], Field(min_length=1)]
-
-
-class Text(RuleBase):
-    """Terms in the picture's text or its caption."""
-
-    kind: Literal["text"]
-    action: Action
-    severity: Harm | None = None
-    fields: Annotated[list[Literal["ocr_text", "caption"]], Field(min_length=1)] = ["ocr_text", "caption"]
-    min_ocr_score: OcrScore = 0.0
-    terms: list[Annotated[str, Field(min_length=1, max_length=200)]] = []
-    lists: list[ListName] = []
-
-
-class Hash(RuleBase):
-    """Known files by SHA-256."""
-
-    kind: Literal["hash"]
-    action: Action
-    severity: Harm | None = None
-    digests: list[Digest] = []
-    lists: list[ListName] = []
-
-
-AnyRule = Annotated[Labels | ContentType | Text | Hash, Field(discriminator="kind")]
+    when: Annotated[dict[Name, Condition], Field(min_length=1, description="by attribute, such as `x-tenant`")]
+    profile: Identifier
 
 
 class ProfileSpec(Strict):
-    """A named set of rules; with `extends` it starts from another one.
-
-    A rule with the id of an inherited one replaces it whole; `remove` drops inherited rules.
-    """
+    """A named set of rules; with `extends` it starts from another one."""
 
     description: str = ""
-    extends: str | None = None
-    on_unknown: dict[Stage, UnknownAction] = {}
-    optional_stages: list[Stage] = []
-    remove: list[Identifier] = []
-    rules: list[AnyRule] = []
+    extends: Identifier | None = None
+    default_action: Action | None = Field(
+        None, description="what is done when no rule asks for more; inherited, `allow` at the start"
+    )
+    on_unknown: dict[Stage, UnknownAction] = Field(
+        {}, description="what a stage without a signal means; otherwise `review`"
+    )
+    optional_stages: list[Stage] = Field([], description="stages whose absence means nothing")
+    remove: list[Identifier] = Field([], description="inherited rules to drop")
+    change: dict[Identifier, dict[str, Any]] = Field(
+        {}, description="inherited rules to change, by id: the keys given here replace those of the inherited rule"
+    )
+    rules: list[AnyRule] = Field([], description="further rules")
 
 
 class PolicyFile(Strict):
     """policy.yaml."""
 
-    version: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    version: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        None, description="name of the release; otherwise the name of the version folder"
+    )
+    select: list[Select] = Field([], description="the first entry that holds gives the profile")
     profiles: Annotated[dict[Identifier, ProfileSpec], Field(min_length=1)]
 
 
-KINDS: dict[str, type[RuleBase]] = {"labels": Labels, "content_type": ContentType, "text": Text, "hash": Hash}
+class Expect(Strict):
+    """What must come out."""
+
+    decision: Action
+    severity: Literal[0, 2, 4, 6] | None = None
+    rules: list[Identifier] | None = Field(
+        None, description="exactly these rules are reported, overridden ones too, in any order"
+    )
+    profile: Identifier | None = Field(None, description="the profile that `select` must choose")
+
+
+class Given(Strict):
+    """Signals in short form. What is left out was looked at, and nothing was found."""
+
+    labels: dict[str, float] = Field({}, description="score by label")
+    content_type: str = "photo"
+    content_score: float = 1.0
+    text: list[str] = Field([], description="recognised lines, read without doubt")
+    caption: str | None = None
+    codes: list[str] = Field([], description="what QR codes say")
+    image: dict[str, Any] = Field({}, description="facts that matter, such as sha256, pdq, width")
+    subject: dict[str, Any] = Field({}, description="attributes of the caller")
+    unknown: list[Stage] = Field([], description="stages that gave no signal")
+
+
+class Case(Strict):
+    """One test of a policy."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    profile: Identifier | None = Field(None, description="otherwise what `select` says, or `default`")
+    profiles: list[Identifier] = Field([], description="several profiles with one outcome")
+    given: Given | None = None
+    signals: dict[str, Any] | None = Field(None, description="instead of `given`: SIGNALS as recorded")
+    expect: Expect
+
+
+class TestsFile(Strict):
+    """tests.yaml."""
+
+    __test__ = False  # pytest would take the name for a class of tests
+    tests: Annotated[list[Case], Field(min_length=1)]

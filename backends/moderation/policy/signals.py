@@ -8,15 +8,19 @@ A JSON object with these members; a member that is missing or null counts as *un
 - `content_type`: `{"name", "score"}`;
 - `text`: `[{"text", "score", "quad", "frame"}]`, recognised lines in reading order, quad four x, y corners;
 - `caption`: text that came with the image, null when there is none (the one member where null is an answer);
-- `image`: `{"sha256", …}`;
+- `codes`: `[{"format", "text", "quad", "frame"}]`, decoded QR and bar codes;
+- `image`: `{"sha256", "pdq", "pdq_quality", "format", "bytes", "width", "height", "frames"}`: digests in hex, quality
+  0-100; a member that is missing is unknown;
+- `subject`: attributes of the caller, such as forwarded headers: text, numbers or booleans by name;
 - `unknown`: names of the stages that gave no signal.
 
-`codes`, `subject` and further members are carried for later rules and not looked at.
+Further members are not looked at.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -28,6 +32,10 @@ MISSING = "missing"
 NOT_A_SCORE = "not a score from 0 to 1"
 SCORE_SLACK = 1e-3
 """FP16 networks overshoot 0 and 1 by rounding (half a unit in the last place at 1.0 is 2^-11)."""
+Attribute = str | int | float | bool
+_HASH = re.compile(r"[0-9a-f]{64}")
+IMAGE_TEXTS = ("sha256", "pdq", "format")
+IMAGE_NUMBERS = ("pdq_quality", "bytes", "width", "height", "frames")
 _NAMES = {dict: "object", list: "array", str: "string", float: "number", int: "number", bool: "boolean"}
 
 
@@ -52,16 +60,34 @@ class Line:
     quad: list[list[float]] | None = None
 
 
+@dataclass(frozen=True)
+class Code:
+    """A decoded QR or bar code."""
+
+    format: str
+    text: str
+    frame: int = 0
+    quad: list[list[float]] | None = None
+
+
 @dataclass
 class Signals:
-    """Checked signals. `unknown` gives the causes for each stage that has no usable signal."""
+    """Checked signals.
+
+    Attributes:
+        codes: None when nobody looked for codes.
+        image: digests, format and sizes that are known.
+        unknown: the causes for each stage that has no usable signal.
+    """
 
     profile: str | None = None
     labels: list[Label] = field(default_factory=list)
     content_type: Label | None = None
     text: list[Line] = field(default_factory=list)
     caption: str = ""
-    sha256: str | None = None
+    codes: list[Code] | None = None
+    image: dict[str, str | int] = field(default_factory=dict)
+    subject: dict[str, Attribute] = field(default_factory=dict)
     unknown: dict[str, set[str]] = field(default_factory=dict)
 
     def lost(self, stage: str, cause: str) -> None:
@@ -89,10 +115,9 @@ def parse(document: Mapping[str, Any]) -> Signals:
     caption = document.get("caption")
     if caption is not None:
         signals.caption = _text(caption, "caption")
-    image = document.get("image")
-    if image is not None:
-        digest = _object(image, "image").get("sha256")
-        signals.sha256 = None if digest is None else _text(digest, "image.sha256").lower()
+    _codes(signals, document.get("codes"))
+    _image(signals, document.get("image"))
+    _subject(signals, document.get("subject"))
     return signals
 
 
@@ -142,6 +167,50 @@ def _lines(signals: Signals, found: Any) -> None:
             signals.lost(contract.OCR, NOT_A_SCORE)
         # A line whose score is broken is still read: what it says may be listed.
         signals.text.append(Line(text, 1.0 if score is None else score, _frame(entry, path), _quad(entry, path)))
+
+
+def _codes(signals: Signals, found: Any) -> None:
+    items = _array(found, "codes")
+    if items is None:
+        return
+    signals.codes = []
+    for i, item in enumerate(items):
+        path = f"codes[{i}]"
+        entry = _object(item, path)
+        kind = _name(_member(entry, "format", path), f"{path}.format")
+        text = _text(_member(entry, "text", path), f"{path}.text")
+        signals.codes.append(Code(kind, text, _frame(entry, path), _quad(entry, path)))
+
+
+def _image(signals: Signals, found: Any) -> None:
+    if found is None:
+        return
+    facts = _object(found, "image")
+    for key in IMAGE_TEXTS:
+        if facts.get(key) is not None:
+            text = _text(facts[key], f"image.{key}")
+            if key == "format":
+                signals.image[key] = text
+            elif _HASH.fullmatch(text.lower()):  # what is no hash is unknown, and not a hash that nothing equals
+                signals.image[key] = text.lower()
+    for key in IMAGE_NUMBERS:
+        value = facts.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
+            _refuse(f"image.{key}", value, "a whole number")
+        signals.image[key] = value
+
+
+def _subject(signals: Signals, found: Any) -> None:
+    if found is None:
+        return
+    for name, value in _object(found, "subject").items():
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            continue  # an attribute that is no value is one that was not sent
+        if not isinstance(value, str | int | float):
+            _refuse(f"subject.{name[:64]!a}", value, "text, a number or a boolean")
+        signals.subject[name] = value
 
 
 def _quad(entry: Mapping[str, Any], path: str) -> list[list[float]] | None:

@@ -17,8 +17,9 @@ MAX_VALUES = 200_000
 
 def suggest(value: object, allowed: Iterable[str]) -> str:
     """`; did you mean X?` for the nearest allowed value, or nothing."""
-    near = get_close_matches(str(value).casefold(), sorted(allowed), n=1, cutoff=0.6)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    names = {name.casefold(): name for name in sorted(allowed)}
+    near = get_close_matches(str(value).casefold(), names, n=1, cutoff=0.6)
+    return f"; did you mean `{names[near[0]]}`?" if near else ""
 
 
 def dotted(path: Path_) -> str:

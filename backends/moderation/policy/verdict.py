@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
+
+TRIGGERS: Final = (
+    "pixels",
+    "ocr_text",
+    "caption",
+    "code",
+    "hash",
+    "image",
+    "subject",
+    "combination",
+    "unknown",
+    "default",
+)
+"""What can trigger a reason; `combination` is an expression over several of the others."""
 
 
-class Reason(TypedDict):
-    """One rule that matched one thing.
-
-    Evidence of `pixels` is label, score, threshold, box, frame, source; of `ocr_text` and `caption` list, matched (the
-    listed term), field, quad, frame; of `hash` list, matched, field; of `unknown` stage, cause.
-    """
-
+class _Reason(TypedDict):
     rule: str
     action: str
     severity: int
     triggered_by: str
     message: str
     evidence: dict[str, Any]
+
+
+class Reason(_Reason, total=False):
+    """One rule that matched one thing.
+
+    Evidence of `pixels` is label, score, threshold, box, frame, source; of `ocr_text`, `caption` and `code` list,
+    matched (the listed term), field, quad, frame; of `hash` list, matched, field; of an expression its text and values
+    (the signals that it read); of `unknown` stage, cause.
+
+    A reason with `overridden_by` is reported and does not count: the allow-rule of that id matched, too.
+    """
+
+    overridden_by: str
 
 
 class Match(TypedDict):
@@ -40,7 +61,7 @@ class Release(TypedDict):
 
 
 class Verdict(TypedDict):
-    """A decision: the strongest action of all reasons, and their highest severity."""
+    """A decision: the strongest action of all reasons that count, and their highest severity."""
 
     decision: str
     severity: int
