@@ -37,6 +37,7 @@ bench: $(STAMP) ## throughput and latency by perf_analyzer (9 min on 2 cores)
 
 bench-policy: $(STAMP) ## time of a decision under 200 rules (1 min)
 	@$(BIN)/python tests/bench/policy.py
+
 bench-text: $(STAMP) ## term lists and findings in text (2 min)
 	@$(BIN)/python tests/bench/text.py
 
@@ -53,5 +54,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run test bench bench-policy lint lock
-.PHONY: help env models run test bench bench-text bench-hashes lint lock
+.PHONY: help env models run test bench bench-policy bench-text bench-hashes lint lock
