@@ -309,5 +309,6 @@ def test_a_person_sees_what_comes_next(repository: Path, tmp_path: Path, nsfw: P
     answer = CliRunner().invoke(app, [*command, *options, "--licence", "MIT"])
     assert answer.exit_code == 0, answer.output
     assert "tried on the drawn sample" in answer.output
+    assert "the policy has no limit for sexual/explicit" in answer.output
     assert "safety-classifier: { version: 1 }" in answer.output
     assert f"moderation models build safety-classifier --repository {repository}" in answer.output
