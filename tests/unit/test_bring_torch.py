@@ -9,7 +9,9 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,7 @@ from moderation import contract  # noqa: E402
 from moderation.bring.add import Added, add  # noqa: E402
 from moderation.bring.wishes import Wishes  # noqa: E402
 from moderation.errors import ModelBuildError  # noqa: E402
-from moderation.launcher.run import REPOSITORY  # noqa: E402
-from moderation.models import manifest, store  # noqa: E402
+from moderation.models import manifest  # noqa: E402
 
 LABELS = "- {raw: normal, name: null}\n- {raw: nsfw, name: sexual/explicit}\n"
 ROLE = contract.SAFETY_CLASSIFIER
@@ -42,10 +43,8 @@ def make():
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(store.ENVIRONMENT, str(tmp_path / "store"))
-    shutil.copytree(REPOSITORY, tmp_path / "repository")
-    return tmp_path / "repository"
+def repository(repository_copy: Path) -> Path:
+    return repository_copy
 
 
 @pytest.fixture
@@ -151,8 +150,6 @@ def test_a_program_with_a_harmful_pickle_is_refused(
     program = torch.export.export(network, (torch.zeros((2, 3, 32, 32)),), dynamic_shapes=shapes)
     torch.export.save(program, tmp_path / "good.pt2")
     torch.save(((Harmful(trap),), {}), tmp_path / "inputs.pt")
-    import zipfile
-
     replaced = []
     with zipfile.ZipFile(tmp_path / "good.pt2") as good, zipfile.ZipFile(tmp_path / "bad.pt2", "w") as bad:
         for name in good.namelist():
@@ -272,6 +269,32 @@ def test_pickled_weights_of_a_repository_are_not_loaded(repository: Path, labels
     (vit / "model.safetensors").rename(vit / "pytorch_model.bin")
     with pytest.raises(ModelBuildError, match="pickled weights are not loaded"):
         bring(repository, f"hf:{vit}", labels=labels)
+
+
+def test_a_repository_of_the_hub(repository: Path, labels: Path, vit: Path, tmp_path: Path) -> None:
+    """Promise: hf:REPO@REVISION goes through the hub's own client; here its cache has what it would download."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "hub" / "models--acme--nsfw"
+    shutil.copytree(vit, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "v1").write_text(commit)
+    command = [sys.executable, "-c", "from moderation.cli.main import app; app()", "models", "add", ROLE]
+    options = [f"--labels={labels}", f"--repository={repository}"]
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "COLUMNS": "300"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+
+    def run(source: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, f"--source={source}", *options], capture_output=True, text=True, env=environment, timeout=200
+        )
+
+    answer = run("hf:acme/nsfw@v1")
+    assert answer.returncode == 0, answer.stderr
+    assert "revision v1" in answer.stdout
+    assert written(repository).licence == "apache-2.0"
+    answer = run("hf:acme/other")
+    assert answer.returncode == 2
+    assert "acme/other is no folder and cannot be downloaded" in answer.stderr
 
 
 def test_a_timm_model_of_the_hub(repository: Path, labels: Path, tmp_path: Path) -> None:
