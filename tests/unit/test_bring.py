@@ -290,7 +290,9 @@ def test_a_configuration_that_cannot_be_written_undoes_everything(repository: Pa
 
 def test_what_a_killed_run_left_is_cleared(repository: Path, tmp_path: Path, nsfw: Path) -> None:
     """Promise: leftovers of a run that was killed do not pile up and are no model."""
-    (repository / ".adding-killed" / "scratch").mkdir(parents=True)
+    killed = repository / ".adding-killed"
+    (killed / "scratch").mkdir(parents=True)
+    os.utime(killed, (0, 0))
     bring(repository, contract.SAFETY_CLASSIFIER, redness(tmp_path / "a.onnx"), labels=nsfw, activation="softmax")
     assert {p.name for p in repository.iterdir()} == set(contract.MODELS)
 

@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed here: `make test-import` runs these tests")
@@ -27,7 +28,8 @@ from moderation import contract  # noqa: E402
 from moderation.bring.add import Added, add  # noqa: E402
 from moderation.bring.wishes import Wishes  # noqa: E402
 from moderation.errors import ModelBuildError  # noqa: E402
-from moderation.models import manifest  # noqa: E402
+from moderation.models import manifest, store  # noqa: E402
+from moderation.serving.network import OpenVinoNetwork  # noqa: E402
 
 LABELS = "- {raw: normal, name: null}\n- {raw: nsfw, name: sexual/explicit}\n"
 ROLE = contract.SAFETY_CLASSIFIER
@@ -115,6 +117,39 @@ def test_an_exported_program(repository: Path, labels: Path, network: Any, tmp_p
     torch.export.save(torch.export.export(network, (torch.zeros((1, 3, 32, 32)),)), tmp_path / "fixed.pt2")
     with pytest.raises(ModelBuildError, match="export programs with a dynamic batch"):
         bring(repository, f"torch:{tmp_path / 'fixed.pt2'}", labels=labels, **TORCH)
+
+
+MODULE: Any = torch.nn.Module
+
+
+class Swap(MODULE):
+    """[batch, classes, steps] to [batch, steps, classes]."""
+
+    def forward(self, x: Any) -> Any:
+        return x.transpose(1, 2)
+
+
+def test_text_networks(repository: Path, tmp_path: Path) -> None:
+    """Promise: a map of any height and width, and a recogniser of any width, come out with their sides open."""
+    torch.manual_seed(0)
+    pool = [torch.nn.AvgPool2d((48, 8)), torch.nn.Conv2d(3, 5, 1), torch.nn.Flatten(2)]
+    nets = {
+        contract.TEXT_DETECTOR: torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3, padding=1), torch.nn.Sigmoid()),
+        contract.TEXT_RECOGNIZER: torch.nn.Sequential(*pool, Swap(), torch.nn.Softmax(2)),
+    }
+    letters = tmp_path / "letters.txt"
+    letters.write_text("a\nb\nc\nd\n")
+    for role, net in nets.items():
+        sides = {0: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+        if role == contract.TEXT_DETECTOR:
+            sides[2] = torch.export.Dim.DYNAMIC
+        program = torch.export.export(net, (torch.rand(2, 3, 48, 96),), dynamic_shapes=(sides,))
+        torch.export.save(program, tmp_path / "net.pt2")
+        torch.jit.trace(net, torch.rand(2, 3, 48, 96)).save(tmp_path / "net.pt")
+        labels = letters if role == contract.TEXT_RECOGNIZER else None
+        wishes = Wishes(labels, licence="MIT", normalise="half", size="96x48")
+        for version, name in ((2, "net.pt2"), (3, "net.pt")):
+            assert add(repository, role, f"torch:{tmp_path / name}", wishes, None, lambda _: None).version == version
 
 
 class Harmful:
@@ -240,6 +275,19 @@ def test_the_mapping_follows_the_network_s_own_order(repository: Path, labels: P
         bring(repository, f"hf:{vit}", labels=labels)
     for words in ("class `normal` has no line", "class `nsfw` has no line", "no class `NSFW`", "no class `sfw`"):
         assert words in caught.value.message
+
+
+def test_what_is_served_sees_what_the_original_sees(repository: Path, labels: Path, vit: Path) -> None:
+    """Promise: bytes through the built network give the scores of the library's own processor and model."""
+    bring(repository, f"hf:{vit}", labels=labels)
+    (entry,) = [e for e in store.entries(repository) if e.model == ROLE]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    served = OpenVinoNetwork(entry.folder, 1, "f32").infer({"PIXELS": pixels})["SCORES"]
+    processor = transformers.ViTImageProcessor.from_pretrained(vit)
+    model = transformers.ViTForImageClassification.from_pretrained(vit).eval()
+    with torch.no_grad():
+        wanted = model(**processor(list(pixels), return_tensors="pt")).logits.softmax(-1).numpy()
+    np.testing.assert_allclose(served, wanted, atol=1e-4)
 
 
 def test_other_rescaling_is_folded_in(repository: Path, labels: Path, vit: Path) -> None:
