@@ -58,8 +58,8 @@ def replace(path: Path, old: str, new: str) -> None:
     [
         ("policy.yaml", "thresholds:", "thresholdz:", "did you mean `thresholds`?"),
         ("policy.yaml", "nudity/explicit:", "nudity/explict:", "did you mean `nudity/explicit`?"),
-        ("policy.yaml", "size(codes) > 0", "size(code) > 0", "`code` is not a signal"),
-        ("policy.yaml", "size(codes) > 0", "size(codes) < 0", "can never be true"),
+        ("policy.yaml", "codes.exists", "code.exists", "`code` is not a signal"),
+        ("policy.yaml", 'codes.exists(c, c.text != "")', "size(codes) < 0", "can never be true"),
         ("policy.yaml", "lists: [threats]", "lists: [threat]", "did you mean `threats`?"),
         ("policy.yaml", "remove: [scam-with-code]", "remove: [scam-with-codes]", "did you mean `scam-with-code`?"),
         ("lists/threats.txt", "kys", "!!", "no letter and no digit"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import zxingcpp
+from PIL import Image
 
 from moderation import contract, schemas
 from moderation.errors import DeadlineError, InputError, StageError
@@ -19,6 +22,7 @@ from moderation.images.pipeline import PreprocessConfig, preprocess
 from moderation.images.views import View
 from moderation.launcher.run import REPOSITORY
 from moderation.models.labels import Classes, Label
+from moderation.pipeline.gates import Gates
 from moderation.pipeline.items import Item
 from moderation.pipeline.moderate import Labels, Run, moderate
 from moderation.pipeline.release import Release
@@ -193,3 +197,25 @@ def test_time_is_kept() -> None:
         run(healthy(), deadline=-1)
     with pytest.raises(DeadlineError, match="cancelled"):
         run(healthy(), cancelled=True)
+
+
+def test_a_skipped_stage_is_named_and_not_unknown() -> None:
+    """Promise: a stage that a gate skips is listed in `skipped`, and nobody calls its silence a failure."""
+    gates, faults = Gates.parse({contract.SAFETY: [{"types": ["photo"], "min_score": 0.3, "do": "skip"}]})
+    assert not faults
+    answers = {**healthy(), contract.SAFETY: StageError("must not be called")}
+    result = run(answers, release=replace(RELEASE, gates=gates))
+    assert result["skipped"] == [contract.SAFETY]
+    assert result["unknown"] == []
+    assert run(answers)["unknown"] == [contract.SAFETY]
+
+
+def test_codes_are_in_the_result_with_their_frame() -> None:
+    """Promise: a code in the picture is reported with what it says and where it is, in pixels of the full picture."""
+    code = zxingcpp.create_barcode("https://example.org", zxingcpp.BarcodeFormat.QRCode)
+    picture = Image.fromarray(np.pad(np.array(code.to_image(scale=10)), 900, constant_values=255)).convert("RGB")
+    target = io.BytesIO()
+    picture.save(target, "PNG")
+    (found,) = run(healthy(), target.getvalue())["codes"]
+    assert (found["format"], found["text"], found["frame"]) == ("QRCode", "https://example.org", 0)
+    assert np.allclose(np.mean(found["quad"], axis=0), [picture.width / 2, picture.height / 2], atol=30)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from moderation.train import report
+from moderation.train.data import CLASSES
 
 REASON = "needs the extra [train]: pip install 'content-moderation[train]'"
 
@@ -38,19 +39,21 @@ def test_recall_and_precision_are_those_of_the_table() -> None:
     assert "| a | 2 | 0.500 | 1.000 |" in found.table()
 
 
-@pytest.mark.parametrize("name", ["document", "screenshot", "chart", "illustration", "meme", "code_2d"])
+@pytest.mark.parametrize("name", CLASSES)
 def test_synthetic_pictures_are_drawn_and_repeatable(name: str) -> None:
     """Promise: every class can be drawn in many ways, and a seed always draws the same."""
     pytest.importorskip("matplotlib", reason=REASON)
     pytest.importorskip("zxingcpp", reason=REASON)
     from moderation.train.data import spoil
+    from moderation.train.drawing import Grounds
     from moderation.train.pictures import GENERATORS
 
-    ground = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 4), np.uint8)
+    grounds = Grounds([Image.fromarray(noise[..., :3])], [Image.fromarray(noise)])
     seen = []
     for seed in range(8):
         first, again = (
-            spoil(GENERATORS[name](rng, [ground]), rng) for rng in (random.Random(seed), random.Random(seed))
+            spoil(GENERATORS[name](rng, grounds), rng) for rng in (random.Random(seed), random.Random(seed))
         )
         assert first.shape == (256, 256, 3)
         assert (first == again).all()

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from moderation.cli.add import add
 from moderation.cli.labels import print_labels
 from moderation.errors import ModerationError
 from moderation.launcher.control import Control
@@ -20,7 +21,8 @@ from moderation.launcher.run import REPOSITORY
 from moderation.models import store
 from moderation.models.sources import describe
 
-app = typer.Typer(help="The networks: build, list, verify; status on a server.", no_args_is_help=True)
+app = typer.Typer(help="The networks: build, add, list, verify; status on a server.", no_args_is_help=True)
+app.command()(add)
 Repository = Annotated[Path, typer.Option(help="Model repository.")]
 _COLOURS: Final = {"built": "green", "READY": "green", "missing": "yellow", "LOADING": "yellow"}
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from moderation.images.decode import decode
+from moderation.images.codes import find_codes
+from moderation.images.decode import Decoded, decode
 from moderation.images.hashing import pdq, sha256
 from moderation.images.limits import Limits
 from moderation.images.views import View
@@ -47,7 +48,8 @@ class Preprocessed:
         classifier: [frames, 224, 224, 3] UINT8 RGB.
         text: [frames, h, w, 3] UINT8 RGB, longer side at most `Limits.max_side`.
         info: facts for RESULT and for mapping boxes back: sha256, pdq, pdq_quality, format, bytes, width, height,
-            frames, frames_examined, frame_indexes.
+            frames, frames_examined, frame_indexes; codes (see `images.codes`) in pixels of the full picture, each with
+            the examined `frame` that it is in.
     """
 
     safety: npt.NDArray[np.uint8]
@@ -79,5 +81,22 @@ def preprocess(data: bytes, config: PreprocessConfig) -> Preprocessed:
             "frames": decoded.frame_count,
             "frames_examined": len(decoded.frames),
             "frame_indexes": decoded.indexes,
+            "codes": _codes(decoded),
         },
     )
+
+
+def _codes(decoded: Decoded) -> list[dict[str, Any]]:
+    """Codes of every examined frame; one that stands still is reported once, at its first frame."""
+    found: list[dict[str, Any]] = []
+    seen: set[tuple[str, str]] = set()
+    for index, frame in enumerate(decoded.frames):
+        scale = decoded.width / frame.shape[1], decoded.height / frame.shape[0]
+        for code in find_codes(frame):
+            name = code["format"], code["text"]
+            if index and name in seen:
+                continue
+            seen.add(name)
+            quad = [[round(x * scale[0], 1), round(y * scale[1], 1)] for x, y in code["quad"]]
+            found.append({**code, "quad": quad, "frame": index})
+    return found

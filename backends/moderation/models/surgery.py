@@ -28,6 +28,7 @@ class _Editor:
         self.graph = model.graph
         self.opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self.front: list[Any] = []
+        self.shrink = 1.0  # contract's pixels for each pixel that the network looks at
         self._count = 0
 
     def constant(self, value: Any) -> str:
@@ -133,7 +134,17 @@ def _pixels(editor: _Editor, sides: tuple[int, int], spec: Input) -> None:
     scale, shift = (1 / (255 * std)).astype(np.float32), (-np.array(spec.mean) / std).astype(np.float32)
     value = editor.node("Mul", [value, editor.constant(scale)], at_front=True)
     value = editor.node("Add", [value, editor.constant(shift)], at_front=True)
-    editor.node("Transpose", [value], out=original, at_front=True, perm=[0, 3, 1, 2])
+    if not spec.resize:
+        editor.node("Transpose", [value], out=original, at_front=True, perm=[0, 3, 1, 2])
+        return
+    if editor.opset < 13 or min(sides) < 1:
+        raise ModelBuildError("graph.input.resize needs opset 13 or later and a role with a fixed size")
+    value = editor.node("Transpose", [value], at_front=True, perm=[0, 3, 1, 2])
+    scales = editor.constant(
+        np.array([1, 1, *(new / old for new, old in zip(spec.resize, sides, strict=True))], np.float32)
+    )
+    editor.node("Resize", [value, "", scales], out=original, at_front=True, mode="linear")
+    editor.shrink = sides[1] / spec.resize[1]
 
 
 def _yolo_top_k(editor: _Editor, output: str, names: Sequence[str]) -> None:
@@ -144,7 +155,8 @@ def _yolo_top_k(editor: _Editor, output: str, names: Sequence[str]) -> None:
         editor.node("Slice", [rows, *(editor.constant(np.array([v], np.int64)) for v in (start, end, 2))])
         for start, end in ends
     )
-    half = editor.node("Mul", [size, editor.constant(np.float32(0.5))])
+    centre = editor.node("Mul", [centre, editor.constant(np.float32(editor.shrink))])
+    half = editor.node("Mul", [size, editor.constant(np.float32(0.5 * editor.shrink))])
     best = editor.reduce_max(scores, 2)
     index = editor.node("ArgMax", [scores], axis=2, keepdims=0)
     columns = [

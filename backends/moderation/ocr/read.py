@@ -135,7 +135,7 @@ async def read(
         raise InputError(f"PIXELS is {list(pixels.shape)}; [height, width, 3] is expected", reason="bad_pixels")
     padded, above = pad_strip(pixels)
     height, width = padded.shape[:2]
-    if check_first and not await _has_text(padded, detect, config):
+    if check_first and await looks_empty(pixels, detect, config):
         return []
     probability = (await detect(resize_for_detector(padded, config)[np.newaxis]))[0]
     quads = find_quads(
@@ -158,14 +158,24 @@ async def read(
     return [lines[index] for index in sorted(lines)]
 
 
-async def _has_text(pixels: Pixels, detect: Detect, config: OcrConfig) -> bool:
-    """Whether any pixel of a small picture looks like text."""
+async def looks_empty(pixels: Pixels, detect: Detect, config: OcrConfig) -> bool:
+    """Whether no pixel of a small picture looks like text: a fifth of the detector's work.
+
+    Args:
+        pixels: [H, W, 3] RGB.
+        detect: the text-detector.
+        config: `check_side` and `check_threshold` matter.
+
+    Raises:
+        StageError: from the detector.
+    """
+    pixels, _ = pad_strip(pixels)
     scale = config.check_side / min(pixels.shape[:2])
     if scale >= 1:
-        return True  # already small: looking costs as much as reading
+        return False  # already small: looking costs as much as reading
     small = cv2.resize(pixels, _multiples(pixels, scale), interpolation=cv2.INTER_AREA)
     probability = await detect(np.asarray(small, np.uint8)[np.newaxis])
-    return bool(probability.max() >= config.check_threshold * 255)
+    return bool(probability.max() < config.check_threshold * 255)
 
 
 _STRIP_HEIGHT: Final = 30

@@ -16,6 +16,8 @@ from moderation import contract
 from moderation.errors import DeadlineError, InputError, StageError
 from moderation.images.views import View
 from moderation.models.labels import Classes
+from moderation.pipeline.content import content_type as content_type_of
+from moderation.pipeline.gates import Act
 from moderation.pipeline.items import Item
 from moderation.pipeline.release import Release
 from moderation.safety.decode import decode as decode_safety
@@ -40,9 +42,6 @@ CHECK_FIRST: Final = {"check_first": "true"}
 """Parameter that asks the ocr-engine for a cheap look before it reads; see `ocr.read`."""
 LISTED_SCORE: Final = 0.05
 """A safety-classifier has a score for every label; smaller ones are not worth a line in RESULT and reach no policy."""
-PHOTO: Final = "photo"
-PHOTO_SCORE: Final = 0.8
-"""From this score on, a picture that is a photo is only read when a cheap look sees text."""
 _NONE: Final[Mapping[str, str]] = {}
 
 
@@ -92,6 +91,7 @@ class Run:
     subject: Mapping[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     async def stage(
         self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str], parameters: Mapping[str, str] = _NONE
@@ -135,16 +135,19 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
     info = json.loads(views["INFO"].reshape(-1)[0])
     if "fault" in info:
         raise InputError.from_fault(info["fault"])
-    detected, judged, (content_type, text) = await asyncio.gather(
-        _known(run, contract.SAFETY, _detect(run, views["SAFETY_PIXELS"], info)),
-        _known(run, contract.SAFETY_CLASSIFIER, _judge(run, views["TEXT_PIXELS"])),
-        _classify_and_read(run, views, info),
+    indexes, codes = info.pop("frame_indexes"), info.pop("codes")
+    kind = asyncio.ensure_future(
+        _known(run, contract.CLASSIFIER, _classify(run, views["CLASSIFIER_PIXELS"], codes, info))
     )
-    indexes = info.pop("frame_indexes")
-    codes = info.pop("codes", [])
+    detected, judged, text, content_type = await asyncio.gather(
+        _gated(run, contract.SAFETY, kind, lambda _: _detect(run, views["SAFETY_PIXELS"], info)),
+        _gated(run, contract.SAFETY_CLASSIFIER, kind, lambda _: _judge(run, views["TEXT_PIXELS"])),
+        _gated(run, contract.OCR, kind, lambda act: _read(run, views["TEXT_PIXELS"], info, act)),
+        kind,
+    )
     opinions = [opinion for opinion in (detected, judged) if opinion is not None]
     found = [finding for opinion in opinions for finding in opinion.findings]
-    for finding in (*found, *(text or ())):
+    for finding in (*found, *(text or ()), *codes):
         finding["frame"] = indexes[finding["frame"]]
     weighed = vote(opinions, run.release.votes)
     voted = [finding for finding in weighed if finding["score"] >= LISTED_SCORE]
@@ -179,6 +182,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
             "taxonomy": Taxonomy.load().version,
         },
         "unknown": sorted(run.unknown),
+        "skipped": sorted(run.skipped),
         "timings_ms": {k: round(v, 2) for k, v in run.timings.items()},
     }
 
@@ -195,16 +199,22 @@ def _listed(found: Sequence[Finding], weighed: Sequence[Finding]) -> Iterator[Fi
             yield {**finding, "vote": None}  # too little was left of it
 
 
-async def _classify_and_read(run: Run, views: Mapping[str, Array], info: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Content type, then text: most photos have none, and reading is the dearest stage."""
-    content_type = await _known(run, contract.CLASSIFIER, _classify(run, views["CLASSIFIER_PIXELS"]))
-    photo = content_type is not None and content_type["name"] == PHOTO and content_type["score"] >= PHOTO_SCORE
-    settings = CHECK_FIRST if photo else _NONE
-    return content_type, await _known(run, contract.OCR, _read(run, views["TEXT_PIXELS"], info, settings))
+async def _gated(run: Run, stage: str, kind: Awaitable[Any], work: Callable[[Act], Awaitable[Any]]) -> Any:
+    """A branch that may be spared by the kind of picture; it waits for the kind only where a gate asks for it.
+
+    A stage that the release does not list is neither called nor skipped nor unknown.
+    """
+    if stage not in run.release.versions:
+        return None
+    act = run.release.gates.act(stage, await kind) if run.release.gates.waits(stage) else "run"
+    if act == "skip":
+        run.skipped.append(stage)
+        return None
+    return await _known(run, stage, work(act))
 
 
 async def _known(run: Run, model: str, work: Awaitable[Any]) -> Any:
-    """A branch's answer; None when it gives none, and then the model's name is among the unknown if it was called."""
+    """A branch's answer, or None and the model's name among the unknown."""
     try:
         return await work
     except (StageError, InputError):
@@ -213,18 +223,18 @@ async def _known(run: Run, model: str, work: Awaitable[Any]) -> Any:
         return None
 
 
-async def _classify(run: Run, pixels: Array) -> dict[str, Any]:
+async def _classify(
+    run: Run, pixels: Array, codes: Sequence[Mapping[str, Any]], info: Mapping[str, Any]
+) -> dict[str, Any]:
     """The content type; an animation is what most of its frames are."""
     found = await run.stage(contract.CLASSIFIER, {"PIXELS": pixels}, ["PROBABILITIES"])
     scores = run.labels.classifier.scores(found["PROBABILITIES"].mean(axis=0), contract.CLASSIFIER)
-    best = max(scores, key=scores.__getitem__)
-    return {"name": best, "score": round(scores[best], 4), "source": run.source(contract.CLASSIFIER)}
+    name, score = content_type_of(scores, codes, info["width"], info["height"])
+    return {"name": name, "score": round(score, 4), "source": run.source(contract.CLASSIFIER)}
 
 
-async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion | None:
-    """What the safety-detector found where; None in a release without it."""
-    if contract.SAFETY not in run.release.versions:
-        return None
+async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion:
+    """What the safety-detector found where."""
     found = await run.stage(contract.SAFETY, {"PIXELS": pixels}, ["CANDIDATES"])
     source, classes = run.source(contract.SAFETY), run.labels.safety
     findings = [
@@ -235,15 +245,13 @@ async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion |
     return Opinion(source, classes.names(), findings)
 
 
-async def _judge(run: Run, frames: Array) -> Opinion | None:
-    """What the safety-classifier thinks of each frame as a whole; None in a release without it.
+async def _judge(run: Run, frames: Array) -> Opinion:
+    """What the safety-classifier thinks of each frame as a whole.
 
     Its view is made here and not by the preprocessor: the frames are here anyway, so that releases without this network
     pay nothing, and its size needs no setting beside its manifest.
     """
     model = contract.SAFETY_CLASSIFIER
-    if model not in run.release.versions:
-        return None
     view, classes, source = run.labels.view, run.labels.safety_classifier, run.source(model)
     if view is None:
         raise StageError(f"{model} is not built")
@@ -257,8 +265,9 @@ async def _judge(run: Run, frames: Array) -> Opinion | None:
     return Opinion(source, classes.names(), findings)
 
 
-async def _read(run: Run, frames: Array, info: Mapping[str, Any], settings: Mapping[str, str]) -> list[dict[str, Any]]:
+async def _read(run: Run, frames: Array, info: Mapping[str, Any], act: Act) -> list[dict[str, Any]]:
     """Text of every examined frame; a line that stands still is reported once, at its first frame."""
+    settings = CHECK_FIRST if act == "check" else _NONE
     answers = await asyncio.gather(
         *(run.stage(contract.OCR, {"PIXELS": frame}, ["TEXT", "SCORE", "QUAD"], settings) for frame in frames)
     )

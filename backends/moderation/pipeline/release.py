@@ -11,6 +11,7 @@ import yaml
 
 from moderation import contract
 from moderation.errors import ConfigError
+from moderation.pipeline.gates import Gates
 from moderation.safety.vote import Votes
 
 FILE: Final = "pipeline.yaml"
@@ -22,6 +23,7 @@ STAGES: Final = (
     contract.OCR,
     contract.DECISION_LOGIC,
 )
+KEYS: Final = ("stages", "gates", "vote")
 JUDGES: Final = (contract.SAFETY, contract.SAFETY_CLASSIFIER)
 """Stages of which a release needs one at least; one that it does not list is not called and not unknown."""
 
@@ -33,10 +35,12 @@ class Release:
     Attributes:
         versions: by model, of every stage that the release calls.
         votes: how its safety networks decide together.
+        gates: which stages a kind of picture is spared.
     """
 
     versions: Mapping[str, int]
     votes: Votes = field(default_factory=Votes)
+    gates: Gates = field(default_factory=Gates)
 
     @classmethod
     def load(cls, folder: Path) -> Release:
@@ -66,9 +70,10 @@ class Release:
                 versions[name] = version
             else:
                 faults.append(f"stages.{name}.version is {version!r}; a version folder's number is expected")
-        faults += [f"unknown key `{key}`; allowed: stages, vote" for key in document if key not in ("stages", "vote")]
+        faults += [f"unknown key `{key}`; allowed: {', '.join(KEYS)}" for key in document if key not in KEYS]
         votes, wrong = Votes.parse(document.get("vote", []))
-        faults += wrong
+        gates, bad = Gates.parse(document.get("gates", {}))
+        faults += wrong + bad
         if faults:
             raise ConfigError(f"{path}: " + "; ".join(faults))
-        return cls(versions, votes)
+        return cls(versions, votes, gates)

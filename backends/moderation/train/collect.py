@@ -6,6 +6,7 @@ import csv
 import fnmatch
 import hashlib
 import random
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 import yaml
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from moderation.errors import ConfigError
 
@@ -39,13 +40,22 @@ class Entry(BaseModel):
     without: list[str] = []
 
 
-def recipe(path: Path = RECIPE) -> list[Entry]:
+class Recipe(BaseModel):
+    """What to fetch: pictures, and packages whose fonts widen what is drawn."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    pictures: Annotated[list[Entry], Field(min_length=1)]
+    fonts: list[str] = []
+
+
+def recipe(path: Path = RECIPE) -> Recipe:
     """The packages and files to take."""
-    return TypeAdapter(list[Entry]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def collect(entries: list[Entry], folder: Path, progress: Progress) -> int:
-    """Fetch packages and write `folder/train/<class>/*.png` with a `folder/manifest.csv`.
+def collect(what: Recipe, folder: Path, progress: Progress) -> int:
+    """Fetch packages and write `folder/train/<class>/*.png` with a `folder/manifest.csv`, and `folder/fonts/*`.
 
     Returns:
         How many pictures were written.
@@ -55,8 +65,9 @@ def collect(entries: list[Entry], folder: Path, progress: Progress) -> int:
     """
     unpacked = folder / "packages"
     rows: list[dict[str, Any]] = []
-    for number, entry in enumerate(entries):
-        progress("packages", number, len(entries))
+    total = len(what.pictures) + len(what.fonts)
+    for number, entry in enumerate(what.pictures):
+        progress("packages", number, total)
         version = _unpack(entry.package, unpacked)
         target = folder / "train" / entry.label
         target.mkdir(parents=True, exist_ok=True)
@@ -73,7 +84,14 @@ def collect(entries: list[Entry], folder: Path, progress: Progress) -> int:
                     "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                 }
             )
-    progress("packages", len(entries), len(entries))
+    fonts = folder / "fonts"
+    fonts.mkdir(exist_ok=True)
+    for number, package in enumerate(what.fonts):
+        progress("packages", len(what.pictures) + number, total)
+        _unpack(package, unpacked)
+        for path in sorted((unpacked / package).rglob("*.?t[fc]")):
+            shutil.copy(path, fonts)
+    progress("packages", total, total)
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

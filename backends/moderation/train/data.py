@@ -17,15 +17,20 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw, ImageOps
+
+from moderation.train import drawing
 
 CLASSES: Final = ("photo", "document", "screenshot", "chart", "illustration", "meme", "code_2d")
 """Order of the network's outputs."""
 SIDE: Final = 256
 """Side of the stored pictures; training crops 224 out of them."""
-_GROUNDS: Final = 160
-"""Photos that synthetic pictures are put on; of each process."""
+_GROUNDS: Final = 250
+"""Photos and illustrations that synthetic pictures are made of; of each process."""
 _GROUND_SIDE: Final = 640
+
+SYNTHETIC: Final = "synthetic"
+"""Source of pictures that were drawn."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -103,14 +108,32 @@ def open_rgb(path: Path, ground: tuple[int, int, int] = (255, 255, 255)) -> Imag
 _state: dict[str, Any] = {}
 
 
-def _prepare(paths: Sequence[Path]) -> None:
-    """Grounds for synthetic pictures, once in each process."""
-    grounds = []
-    for path in paths[:_GROUNDS]:
-        picture = open_rgb(path)
-        picture.thumbnail((_GROUND_SIDE, _GROUND_SIDE))
-        grounds.append(picture)
-    _state["grounds"] = grounds
+def _prepare(photos: Sequence[Path], figures: Sequence[Path], fonts: Sequence[Path]) -> None:
+    """Grounds for synthetic pictures and fonts, once in each process."""
+    drawing.FONT_FOLDERS.extend(fonts)
+    side = (_GROUND_SIDE, _GROUND_SIDE)
+    _state["grounds"] = drawing.Grounds(
+        [ImageOps.contain(open_rgb(path), side) for path in photos[:_GROUNDS]],
+        [_without_ground(path, side) for path in figures[:_GROUNDS]],
+    )
+
+
+def _without_ground(path: Path, side: tuple[int, int]) -> Image.Image:
+    """An illustration in RGBA; a white ground becomes transparent."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGBA")
+    picture.thumbnail(side)
+    if np.asarray(picture.getchannel("A")).min() < 255:
+        return picture
+    light = picture.convert("RGB").split()
+    darkest = ImageChops.darker(ImageChops.darker(light[0], light[1]), light[2])
+    outside = darkest.point(lambda value: 255 if value > 245 else 0)
+    seen = outside.copy()
+    for corner in ((0, 0), (seen.width - 1, 0), (0, seen.height - 1), (seen.width - 1, seen.height - 1)):
+        if seen.getpixel(corner) == 255:
+            ImageDraw.floodfill(seen, corner, 128)
+    picture.putalpha(seen.point(lambda value: 0 if value == 128 else 255))
+    return picture
 
 
 def _real(task: tuple[Path, int]) -> Pixels:
@@ -119,7 +142,7 @@ def _real(task: tuple[Path, int]) -> Pixels:
     if seed < 0:
         return squeeze(open_rgb(path))
     # transparency is seen on white most often, but a white ground must not tell the class
-    ground = (255, 255, 255) if rng.random() < 0.5 else tuple(rng.randint(0, 255) for _ in range(3))
+    ground = (255, 255, 255) if rng.random() < 0.5 else drawing.colour(rng)
     return spoil(open_rgb(path, ground), rng)
 
 
@@ -142,11 +165,10 @@ def real(found: Sequence[Item], variants: int, workers: int) -> Iterator[tuple[P
 
 
 def synthetic(
-    count: int, grounds: Sequence[Path], workers: int, first_seed: int = 0
+    count: int, photos: Sequence[Path], figures: Sequence[Path], fonts: Sequence[Path], workers: int
 ) -> Iterator[tuple[Pixels, int, str]]:
-    """So many pictures of each class but `photo`."""
-    names = [name for name in CLASSES if name != "photo"]
-    tasks = [(name, seed) for seed in range(first_seed, first_seed + count) for name in names]
-    with ProcessPoolExecutor(workers, initializer=_prepare, initargs=(list(grounds),)) as pool:
+    """So many pictures of each class, made with given photos, illustrations and folders of fonts."""
+    tasks = [(name, seed) for seed in range(count) for name in CLASSES]
+    with ProcessPoolExecutor(workers, initializer=_prepare, initargs=(photos, figures, fonts)) as pool:
         for (name, _), picture in zip(tasks, pool.map(_synthetic, tasks, chunksize=12), strict=True):
-            yield picture, CLASSES.index(name), "synthetic"
+            yield picture, CLASSES.index(name), SYNTHETIC

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+Picture = Image.Image
+Draw = ImageDraw.ImageDraw
 Colour = tuple[int, int, int]
 _SYLLABLES = (
     *("an", "ber", "cor", "da", "en", "fi", "gra", "ho", "in", "jo", "ka", "lo", "mi", "na", "on", "per", "qua", "re"),
     *("so", "ta", "un", "ver", "wi", "xe", "yo", "za", "tion", "ment", "ing", "ly", "the", "and", "of", "to", "is"),
 )
-_FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path.home() / ".fonts")
 _NOT_FOR_WORDS = ("symbol", "emoji", "math", "music", "icon", "arrow", "fallback", "dingbat", "noto")
 """Fonts without Latin letters draw boxes."""
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """Real pictures that synthetic ones are put on or made of: photos in RGB, illustrations in RGBA."""
+
+    photos: Sequence[Picture] = ()
+    figures: Sequence[Picture] = ()
+
+    def photo(self, rng: random.Random, size: tuple[int, int]) -> Picture:
+        """A photo that fills a size; a soft ground where there are none."""
+        return ImageOps.fit(rng.choice(self.photos), size) if self.photos else gradient(rng, size)
+
+    def figure(self, rng: random.Random) -> Picture | None:
+        """An illustration, if there is one."""
+        return rng.choice(self.figures) if self.figures else None
+
+
+FONT_FOLDERS: list[Path] = [Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path.home() / ".fonts"]
+"""Where fonts are looked for; a training adds its own before it draws."""
 
 
 @lru_cache(maxsize=1)
 def font_files() -> tuple[Path, ...]:
     """Fonts with Latin letters on this machine; more of them make more varied pictures."""
-    found = [p for folder in _FONT_FOLDERS if folder.is_dir() for p in sorted(folder.rglob("*.?tf"))]
+    folders = FONT_FOLDERS
+    found = [p for folder in folders if folder.is_dir() for p in sorted(folder.rglob("*.?t[fc]"))]
     latin = ("notosans-", "notoserif-", "notomono-")
     return tuple(
         p
@@ -63,6 +87,12 @@ def colour(rng: random.Random, low: int = 0, high: int = 255) -> Colour:
     return rng.randint(low, high), rng.randint(low, high), rng.randint(low, high)
 
 
+def shade(base: Colour, by: int) -> Colour:
+    """A colour made lighter by so much in each channel, or darker when `by` is below 0."""
+    red, green, blue = (min(255, max(0, channel + by)) for channel in base)
+    return red, green, blue
+
+
 def vivid(rng: random.Random) -> Colour:
     """A saturated colour."""
     channels = [rng.randint(150, 255), rng.randint(0, 255), rng.randint(0, 100)]
@@ -88,6 +118,21 @@ def paragraph(
         draw.text((x1, y), line.rsplit(" ", 2)[0], font=face, fill=ink)
         y += step
     return y
+
+
+def table(draw: Draw, rng: random.Random, box: tuple[int, int, int, int], face: Any, ink: Any) -> int:
+    """Rows and columns of words; gives the y where they end."""
+    x1, y1, x2, y2 = box
+    columns, row = rng.randint(2, 6), int(face.size * 1.8)
+    step = max(1, (x2 - x1) // columns)
+    for y in range(y1, y2 - row, row):
+        if rng.random() < 0.8:
+            draw.line((x1, y, x2, y), fill=ink)
+        for column in range(columns):
+            draw.text(
+                (x1 + column * step + 3, y + 3), word(rng)[: max(1, step // max(1, face.size))], font=face, fill=ink
+            )
+    return y2
 
 
 def gradient(rng: random.Random, size: tuple[int, int]) -> Image.Image:

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from moderation.train.network import SIDE, ContentClassifier
 
-STAGES: Final = ((112, 0.56), (160, 0.33), (SIDE, 0.11))
+Stages = tuple[tuple[int, float], ...]
+STAGES: Final[Stages] = ((112, 0.56), (160, 0.33), (SIDE, 0.11))
 """Picture side and share of the steps: small pictures teach most for a fifth of the cost (as in progressive resizing,
 Howard, DAWNBench 2018), full size at the end teaches what the network is used on."""
 WATCH_EVERY: Final = 200
@@ -129,14 +130,14 @@ def _halved(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in pixels])
 
 
-def _side(step: int, steps: int) -> int:
+def _side(step: int, steps: int, stages: Stages) -> int:
     """Picture side of a step."""
     done = 0.0
-    for side, share in STAGES:
+    for side, share in stages:
         done += share
         if step < round(done * steps):
             return side
-    return SIDE
+    return stages[-1][0]
 
 
 class _Watch:
@@ -168,6 +169,7 @@ def fit(
     classes: int,
     on_step: Callable[[int, float, ContentClassifier], None] = lambda *_: None,
     watch: Data | None = None,
+    stages: Stages = STAGES,
 ) -> ContentClassifier:
     """Train from nothing; the same data, plan and machine give the same network.
 
@@ -176,6 +178,7 @@ def fit(
         plan: how.
         classes: how many there are.
         on_step: called with (step, loss, averaged network) after each step.
+        stages: picture sides and their shares of the steps.
         watch: pictures of other sources; training at full size stops when they no longer gain.
 
     Returns:
@@ -193,7 +196,7 @@ def fit(
     recent = math.nan
     for step in range(plan.steps):
         network.train()
-        side = _side(step, plan.steps)
+        side = _side(step, plan.steps, stages)
         chosen = rng.choice(len(chance), plan.batch, p=chance)
         stored = small if side <= small.shape[1] else data.pixels
         pixels = augment(to_batch(stored[chosen]), rng, side).contiguous(memory_format=torch.channels_last)

@@ -15,12 +15,12 @@ _STD: Final = 0.25
 
 
 class Block(nn.Module):
-    """Depthwise 5×5, then a pointwise bottleneck twice as wide, around a skip (as in MobileNetV2 and ConvNeXt)."""
+    """Depthwise 3×3, then a pointwise bottleneck twice as wide, around a skip (as in MobileNetV2 and ConvNeXt)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(width, width, 5, padding=2, groups=width, bias=False),
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
             nn.BatchNorm2d(width),
             nn.Conv2d(width, 2 * width, 1, bias=False),
             nn.BatchNorm2d(2 * width),

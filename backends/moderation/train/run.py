@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,9 @@ SYNTHETIC: Final = 1400
 WATCH_SIZE: Final = 20
 WATCH_SOURCES: Final = 3
 """A class with fewer sources (of so many pictures) learns from all of them."""
+FOLD_STEPS: Final = 1600
+FOLD_STAGES: Final = ((112, 0.85), (160, 0.15))
+"""Short trainings that show the spread over sources."""
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
 
@@ -85,13 +89,42 @@ def join(first: Data, second: Data) -> Data:
     )
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _shuffled(found: Sequence[Item], name: str, seed: int) -> list[Path]:
+    """Files of a class, sources mixed."""
+    paths = [item.path for item in found if CLASSES[item.label] == name]
+    random.Random(seed).shuffle(paths)  # noqa: S311 - an order, not a secret
+    return paths
+
+
+def gather_all(
+    folder: Path, more: Sequence[Path], plan: Plan, workers: int, progress: Progress
+) -> tuple[Data, Data | None, Data]:
+    """Pictures to learn from (real and synthetic), those of watched sources, and those of the held-out sources."""
+    found, judge = sources(folder)
+    for other in more:
+        found += pictures.items(other / "train", other / "manifest.csv")
+    held_out = {item.source for item in judge}
+    aside = watched(found)
+    learn = [item for item in found if item.source not in aside | held_out]
+    watch = [item for item in found if item.source in aside - held_out]
+    real = gather("real pictures", pictures.real(learn, VARIANTS, workers), len(learn) * VARIANTS, progress)
+    watching = gather("watched sources", pictures.real(watch, 0, workers), len(watch), progress) if watch else None
+    judging = gather("held-out sources", pictures.real(judge, 0, workers), len(judge), progress)
+    photos, figures = (_shuffled(learn, name, plan.seed) for name in ("photo", "illustration"))
+    fonts = [other / "fonts" for other in more]
+    rows = pictures.synthetic(SYNTHETIC, photos, figures, fonts, workers)
+    drawn = gather("synthetic pictures", rows, SYNTHETIC * len(CLASSES), progress)
+    return join(real, drawn), watching, judging
 
 
 def train(
-    folder: Path, output: Path, plan: Plan, workers: int, progress: Progress, more: Sequence[Path] = ()
+    folder: Path,
+    output: Path,
+    plan: Plan,
+    workers: int,
+    progress: Progress,
+    more: Sequence[Path] = (),
+    folds: int = 0,
 ) -> Outcome:
     """Train the content-classifier and write its ONNX file, report and pictures to a folder.
 
@@ -101,36 +134,72 @@ def train(
         plan: how to fit.
         workers: processes that prepare pictures.
         progress: see `Progress`.
-        more: further folders with `train/<class>/*` and perhaps a manifest, such as `collect` makes.
+        more: further folders with `train/<class>/*` and perhaps a manifest and `fonts/*`, such as `collect` makes.
+        folds: how many times more to train, each time without some sources, to see the spread; see `spread`.
 
     Raises:
         ConfigError: the folder lacks pictures.
     """
-    found, judge = sources(folder)
-    for other in more:
-        found += pictures.items(other / "train", other / "manifest.csv")
-    aside = watched(found)
-    learn = [item for item in found if item.source not in aside]
-    watch = [item for item in found if item.source in aside]
-    real = gather("real pictures", pictures.real(learn, VARIANTS, workers), len(learn) * VARIANTS, progress)
-    watching = gather("watched sources", pictures.real(watch, 0, workers), len(watch), progress) if watch else None
-    grounds = [item.path for item in learn if CLASSES[item.label] == "photo"]
-    random.Random(plan.seed).shuffle(grounds)  # noqa: S311 - an order, not a secret
-    total = SYNTHETIC * (len(CLASSES) - 1)
-    drawn = gather("synthetic pictures", pictures.synthetic(SYNTHETIC, grounds, workers), total, progress)
-    network = fit(
-        join(real, drawn),
-        plan,
-        len(CLASSES),
-        lambda step, _loss, _net: progress("training", step + 1, plan.steps),
-        watching,
-    )
-    torch.save(network.state_dict(), _made(output) / "network.pt")
-    held_out = gather("held-out sources", pictures.real(judge, 0, workers), len(judge), progress)
-    found = scores(network, held_out.pixels)
-    temperature = reports.find_temperature(found, held_out.labels)
-    report = reports.evaluate(CLASSES, reports.softmax(found, temperature), held_out.labels)
+    learn, watch, judge = gather_all(folder, more, plan, workers, progress)
+    output.mkdir(parents=True, exist_ok=True)
+    log = (output / "training.tsv").open("w", buffering=1)
+
+    def on_step(step: int, loss: float, _network: object) -> None:
+        progress("training", step + 1, plan.steps)
+        if step % 50 == 0:
+            log.write(f"{step}\t{loss:.4f}\n")
+
+    network = fit(learn, plan, len(CLASSES), on_step, watch)
+    log.close()
+    torch.save(network.state_dict(), output / "network.pt")
+    temperature = 1.0
+    if watch is not None:  # the held-out sources stay untouched until they judge
+        temperature = reports.find_temperature(scores(network, watch.pixels), watch.labels)
+    found = scores(network, judge.pixels)
+    report = reports.evaluate(CLASSES, reports.softmax(found, temperature), judge.labels)
     reports.draw(report, output)
     calibration = f"Expected calibration error {report.calibration_error:.3f}, temperature {temperature:.2f}."
     (output / "report.md").write_text(f"{report.table()}\n\n{calibration}\n")
-    return Outcome(export(network, temperature, output), report, temperature)
+    path = export(network, temperature, output)
+    if folds:
+        (output / "spread.md").write_text(spread(learn, watch, plan, folds, progress))
+    return Outcome(path, report, temperature)
+
+
+def spread(learn: Data, watch: Data | None, plan: Plan, folds: int, progress: Progress) -> str:
+    """Recall on each source when it is left out, as a Markdown table.
+
+    Sources of each class that has several are dealt to the folds; a fold is trained without its sources and judged by
+    them. Synthetic photos and illustrations, which are made of real ones, are left out altogether. Trainings are short
+    (`FOLD_STEPS`, small pictures), so figures lie below those of a whole training.
+    """
+    everything = join(learn, watch) if watch is not None else learn
+    real = everything.sources != pictures.SYNTHETIC
+    fold_of: dict[tuple[int, str], int] = {}
+    for label in range(len(CLASSES)):
+        names, counts = np.unique(everything.sources[real & (everything.labels == label)], return_counts=True)
+        if len(names) > 1:
+            for index, name in enumerate(names[np.argsort(-counts, kind="stable")]):
+                fold_of[label, str(name)] = index % folds
+    made_of_real = ~real & np.isin(everything.labels, [CLASSES.index("photo"), CLASSES.index("illustration")])
+    rows = ["| class | left-out source | pictures | recall |", "|---|---|---|---|"]
+    pairs = list(zip(everything.labels.tolist(), everything.sources.tolist(), strict=True))
+    short = dataclasses.replace(plan, steps=min(plan.steps, FOLD_STEPS))
+    found: list[tuple[int, str, int, float]] = []
+    for fold in range(folds):
+        left_out = np.array([fold_of.get(pair) == fold for pair in pairs]) & real
+
+        def on_step(step: int, _loss: float, _network: object, what: str = f"fold {fold + 1}") -> None:
+            progress(what, step + 1, short.steps)
+
+        network = fit(everything.subset(~left_out & ~made_of_real), short, len(CLASSES), on_step, stages=FOLD_STAGES)
+        said = scores(network, everything.pixels[left_out]).argmax(axis=1)
+        for (label, name), where in fold_of.items():
+            if where == fold:
+                mine = (everything.labels[left_out] == label) & (everything.sources[left_out] == name)
+                found.append((label, name, int(mine.sum()), float((said[mine] == label).mean())))
+    for label, name, count, recall in sorted(found):
+        rows.append(f"| {CLASSES[label]} | {name} | {count} | {recall:.3f} |")
+    recalls = [recall for *_, recall in found]
+    rows.append(f"\nMean {np.mean(recalls):.3f}, median {np.median(recalls):.3f}, lowest {min(recalls):.3f}.")
+    return "\n".join(rows) + "\n"
