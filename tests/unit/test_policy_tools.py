@@ -97,7 +97,7 @@ def test_a_result_holds_the_signals_it_was_decided_on() -> None:
         labels=[label("nudity/explicit/buttocks", 0.4)],
         text=[line("free bitcoin")],
         caption="hello",
-        codes=[{"format": "QRCode", "text": "https://example.com", "quad": None, "frame": 0}],
+        codes=[{"format": "QRCode", "text": "https://example.com", "quad": [[0.0, 0.0]] * 4, "frame": 0}],
         subject={"x-tenant": "kids"},
     )
     made = result(found)
