@@ -155,8 +155,8 @@ def main() -> None:
         print(table[-1], flush=True)
     kinds = ", ".join(f"{count} {kind}" for kind, count in RULES.items())
     head = (
-        f"# A decision under 200 rules\n\n{describe()}\n\n{kinds}; {TERMS:,} terms, {FILES:,} files, "
-        f"{PICTURES:,} pictures. Loading it took {loaded:.1f} s.\n\nRerun: `make bench-policy`.\n"
+        f"# A decision under 200 rules\n\n{describe()}\n\n{kinds}; {TERMS:,} terms, {FILES:,} files, {PICTURES:,} "
+        f"pictures. Loading it took {loaded:.1f} s.\n\nRerun: `make bench-policy`.\n"
     )
     (Path(__file__).parent / "results" / "policy.md").write_text(head + "\n" + "\n".join(table) + "\n")
 

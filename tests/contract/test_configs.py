@@ -12,7 +12,10 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from moderation import contract, schemas
+from moderation.bring import labels_file
+from moderation.bring.inspect import SIDES
 from moderation.contract import Tensor
+from moderation.images.views import View
 from moderation.launcher.run import REPOSITORY
 from moderation.models import store
 from moderation.pipeline.release import STAGES, Release
@@ -107,17 +110,44 @@ def test_the_entry_model_calls_versions_that_exist() -> None:
     assert missing in ([], [contract.CLASSIFIER])
 
 
-def test_every_label_of_the_policy_is_one_that_the_detector_has() -> None:
+def test_every_label_of_the_policy_is_one_that_a_safety_network_has() -> None:
     """Promise: no threshold waits for a label that never comes."""
     from moderation.policy.load import load
     from moderation.policy.rules import LabelRule
 
-    (entry,) = [e for e in store.entries(REPOSITORY) if e.model == contract.SAFETY]
+    networks = [e for e in store.entries(REPOSITORY) if e.model in (contract.SAFETY, contract.SAFETY_CLASSIFIER)]
+    names = [name for e in networks for name in e.manifest.mapping().names()]
     policy = load(REPOSITORY / contract.DECISION_LOGIC / "1")
     for profile in policy.profiles.values():
         for rule in profile.rules:
             for label in rule.limits if isinstance(rule, LabelRule) else ():
-                assert any(f"{name}/".startswith(f"{label}/") for name in entry.manifest.mapping().names()), label
+                assert any(f"{name}/".startswith(f"{label}/") for name in names), label
+
+
+def test_the_networks_of_a_role_fit_its_configurations() -> None:
+    """Promise: a size that a configuration fixes is that of every version in the repository."""
+    for entry in store.entries(REPOSITORY):
+        for profile in PROFILES:
+            (pixels,) = config(entry.model, profile).input
+            sizes = zip(pixels.dims, (*entry.manifest.size(entry.model), 3), strict=True)
+            assert all(fixed in (-1, own) for fixed, own in sizes), (entry.name, profile)
+
+
+def test_the_views_are_the_sizes_that_networks_are_brought_in_with() -> None:
+    """Promise: the preprocessor makes what `models add` checks a network's size against."""
+    for profile in PROFILES:
+        parameters = config(contract.PREPROCESSOR, profile).parameters
+        for key, model in (("classifier_view", contract.CLASSIFIER), ("safety_view", contract.SAFETY)):
+            view = View.parse(key, parameters[key].string_value)
+            assert (view.height, view.width) == SIDES[model] == contract.MODELS[model].inputs[0].dims[:2]
+
+
+def test_the_recipes_map_to_labels_of_the_taxonomy() -> None:
+    """Promise: every mapping that is shipped as data can be used as it stands."""
+    recipes = sorted((REPOSITORY / contract.SAFETY_CLASSIFIER / "recipes").glob("*.yaml"))
+    assert recipes
+    for path in recipes:
+        assert [x.name for x in labels_file.read(path, contract.SAFETY_CLASSIFIER, None) if x.name], path
 
 
 def test_the_result_schema_is_a_schema() -> None:

@@ -28,7 +28,7 @@ def labels_by_theirs() -> dict[str, Label]:
     """The library's class names to ours: the manifest has them in the same order."""
     import nudenet.nudenet
 
-    (entry,) = [e for e in store.entries(REPOSITORY) if e.model == contract.SAFETY]
+    (entry,) = [e for e in store.entries(REPOSITORY) if e.name == f"{contract.SAFETY}:1"]
     assert [label.raw for label in entry.manifest.labels] == vars(nudenet.nudenet)["__labels"]
     return {label.raw: label for label in entry.manifest.labels}
 

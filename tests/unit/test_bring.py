@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from onnx import TensorProto
 from PIL import Image
 from typer.testing import CliRunner
@@ -20,8 +20,7 @@ from moderation.bring.spec import parse
 from moderation.bring.wishes import Wishes
 from moderation.cli.main import app
 from moderation.errors import ModelBuildError
-from moderation.launcher.run import REPOSITORY
-from moderation.models import manifest, store
+from moderation.models import manifest, sources, store
 from moderation.models.build import build_all
 from moderation.ocr.ctc import load_characters
 from moderation.serving.network import OpenVinoNetwork
@@ -31,11 +30,8 @@ NSFW = "- {raw: nsfw, name: sexual/explicit}\n- {raw: normal, name: null}\n"
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the model repository and an empty store."""
-    monkeypatch.setenv(store.ENVIRONMENT, str(tmp_path / "store"))
-    shutil.copytree(REPOSITORY, tmp_path / "repository")
-    return tmp_path / "repository"
+def repository(repository_copy: Path) -> Path:
+    return repository_copy
 
 
 @pytest.fixture
@@ -155,6 +151,31 @@ def test_text_networks(repository: Path, tmp_path: Path) -> None:
     assert "reads 'x" in bring(repository, contract.TEXT_RECOGNIZER, own).lines[1]
 
 
+@pytest.mark.parametrize(
+    ("role", "wishes"),
+    [
+        (contract.SAFETY, {"channels": "bgr"}),
+        (contract.TEXT_DETECTOR, {"channels": "bgr", "normalise": "half"}),
+        (contract.TEXT_RECOGNIZER, {"channels": "bgr", "normalise": "half"}),
+    ],
+)
+def test_the_shipped_networks_can_be_brought_in(
+    repository: Path, tmp_path: Path, role: str, wishes: dict[str, Any]
+) -> None:
+    """Promise: real networks pass, and what is written is what the shipped manifests say about them."""
+    shipped = built(repository, role)
+    network = sources.fetch(shipped.manifest.source, shipped.manifest_path.parent, tmp_path)
+    mapping = tmp_path / "labels.yaml"
+    mapping.write_text(yaml.safe_dump([label.model_dump() for label in shipped.manifest.labels]))
+    labels = mapping if shipped.manifest.labels else None
+    added = bring(repository, role, network, None, labels=labels, **wishes)
+    found = built(repository, role, str(added.version)).manifest
+    assert found.graph == shipped.manifest.graph
+    assert found.labels == shipped.manifest.labels
+    if role == contract.TEXT_RECOGNIZER:
+        assert "reads 'Hello 2026'" in added.lines[1]
+
+
 def test_characters_must_be_as_many_as_classes(repository: Path, tmp_path: Path) -> None:
     """Promise: a recogniser with another alphabet than its file is refused with both numbers."""
     letters = tmp_path / "letters.txt"
@@ -269,7 +290,9 @@ def test_a_configuration_that_cannot_be_written_undoes_everything(repository: Pa
 
 def test_what_a_killed_run_left_is_cleared(repository: Path, tmp_path: Path, nsfw: Path) -> None:
     """Promise: leftovers of a run that was killed do not pile up and are no model."""
-    (repository / ".adding-killed" / "scratch").mkdir(parents=True)
+    killed = repository / ".adding-killed"
+    (killed / "scratch").mkdir(parents=True)
+    os.utime(killed, (0, 0))
     bring(repository, contract.SAFETY_CLASSIFIER, redness(tmp_path / "a.onnx"), labels=nsfw, activation="softmax")
     assert {p.name for p in repository.iterdir()} == set(contract.MODELS)
 
@@ -291,6 +314,18 @@ def test_sources_have_a_form(repository: Path, source: str, words: str) -> None:
     assert words in caught.value.message
 
 
+def test_a_url_stays_a_reference(repository: Path, tmp_path: Path, nsfw: Path, https: str) -> None:
+    """Promise: the manifest keeps address and digest instead of a copy; another digest is refused."""
+    digest = sources.sha256(redness(tmp_path / "www" / "mine.onnx"))
+    source = f"url:{https}/mine.onnx#sha256={digest}"
+    bring(repository, contract.SAFETY_CLASSIFIER, source, labels=nsfw, activation="softmax")
+    assert [p.name for p in (repository / contract.SAFETY_CLASSIFIER / "1").iterdir()] == ["model.yaml"]
+    assert built(repository, contract.SAFETY_CLASSIFIER).manifest.version == "mine"
+    redness(tmp_path / "www" / "mine.onnx", 64)
+    with pytest.raises(ModelBuildError, match=f"the manifest expects {digest}"):
+        bring(repository, contract.SAFETY_CLASSIFIER, source, labels=nsfw, activation="softmax")
+
+
 def test_a_source_is_taken_apart() -> None:
     """Promise: kind, target and options; a colon in the target stays."""
     found = parse("torch:my.nets:make?weights=/a/b.pt")
@@ -309,5 +344,6 @@ def test_a_person_sees_what_comes_next(repository: Path, tmp_path: Path, nsfw: P
     answer = CliRunner().invoke(app, [*command, *options, "--licence", "MIT"])
     assert answer.exit_code == 0, answer.output
     assert "tried on the drawn sample" in answer.output
+    assert "the policy has no limit for sexual/explicit" in answer.output
     assert "safety-classifier: { version: 1 }" in answer.output
     assert f"moderation models build safety-classifier --repository {repository}" in answer.output

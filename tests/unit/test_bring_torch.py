@@ -9,10 +9,13 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed here: `make test-import` runs these tests")
@@ -25,8 +28,8 @@ from moderation import contract  # noqa: E402
 from moderation.bring.add import Added, add  # noqa: E402
 from moderation.bring.wishes import Wishes  # noqa: E402
 from moderation.errors import ModelBuildError  # noqa: E402
-from moderation.launcher.run import REPOSITORY  # noqa: E402
 from moderation.models import manifest, store  # noqa: E402
+from moderation.serving.network import OpenVinoNetwork  # noqa: E402
 
 LABELS = "- {raw: normal, name: null}\n- {raw: nsfw, name: sexual/explicit}\n"
 ROLE = contract.SAFETY_CLASSIFIER
@@ -42,10 +45,8 @@ def make():
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(store.ENVIRONMENT, str(tmp_path / "store"))
-    shutil.copytree(REPOSITORY, tmp_path / "repository")
-    return tmp_path / "repository"
+def repository(repository_copy: Path) -> Path:
+    return repository_copy
 
 
 @pytest.fixture
@@ -118,6 +119,39 @@ def test_an_exported_program(repository: Path, labels: Path, network: Any, tmp_p
         bring(repository, f"torch:{tmp_path / 'fixed.pt2'}", labels=labels, **TORCH)
 
 
+MODULE: Any = torch.nn.Module
+
+
+class Swap(MODULE):
+    """[batch, classes, steps] to [batch, steps, classes]."""
+
+    def forward(self, x: Any) -> Any:
+        return x.transpose(1, 2)
+
+
+def test_text_networks(repository: Path, tmp_path: Path) -> None:
+    """Promise: a map of any height and width, and a recogniser of any width, come out with their sides open."""
+    torch.manual_seed(0)
+    pool = [torch.nn.AvgPool2d((48, 8)), torch.nn.Conv2d(3, 5, 1), torch.nn.Flatten(2)]
+    nets = {
+        contract.TEXT_DETECTOR: torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3, padding=1), torch.nn.Sigmoid()),
+        contract.TEXT_RECOGNIZER: torch.nn.Sequential(*pool, Swap(), torch.nn.Softmax(2)),
+    }
+    letters = tmp_path / "letters.txt"
+    letters.write_text("a\nb\nc\nd\n")
+    for role, net in nets.items():
+        sides = {0: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+        if role == contract.TEXT_DETECTOR:
+            sides[2] = torch.export.Dim.DYNAMIC
+        program = torch.export.export(net, (torch.rand(2, 3, 48, 96),), dynamic_shapes=(sides,))
+        torch.export.save(program, tmp_path / "net.pt2")
+        torch.jit.trace(net, torch.rand(2, 3, 48, 96)).save(tmp_path / "net.pt")
+        labels = letters if role == contract.TEXT_RECOGNIZER else None
+        wishes = Wishes(labels, licence="MIT", normalise="half", size="96x48")
+        for version, name in ((2, "net.pt2"), (3, "net.pt")):
+            assert add(repository, role, f"torch:{tmp_path / name}", wishes, None, lambda _: None).version == version
+
+
 class Harmful:
     """A pickle that makes a folder when it is loaded."""
 
@@ -151,8 +185,6 @@ def test_a_program_with_a_harmful_pickle_is_refused(
     program = torch.export.export(network, (torch.zeros((2, 3, 32, 32)),), dynamic_shapes=shapes)
     torch.export.save(program, tmp_path / "good.pt2")
     torch.save(((Harmful(trap),), {}), tmp_path / "inputs.pt")
-    import zipfile
-
     replaced = []
     with zipfile.ZipFile(tmp_path / "good.pt2") as good, zipfile.ZipFile(tmp_path / "bad.pt2", "w") as bad:
         for name in good.namelist():
@@ -245,6 +277,19 @@ def test_the_mapping_follows_the_network_s_own_order(repository: Path, labels: P
         assert words in caught.value.message
 
 
+def test_what_is_served_sees_what_the_original_sees(repository: Path, labels: Path, vit: Path) -> None:
+    """Promise: bytes through the built network give the scores of the library's own processor and model."""
+    bring(repository, f"hf:{vit}", labels=labels)
+    (entry,) = [e for e in store.entries(repository) if e.model == ROLE]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    served = OpenVinoNetwork(entry.folder, 1, "f32").infer({"PIXELS": pixels})["SCORES"]
+    processor = transformers.ViTImageProcessor.from_pretrained(vit)
+    model = transformers.ViTForImageClassification.from_pretrained(vit).eval()
+    with torch.no_grad():
+        wanted = model(**processor(list(pixels), return_tensors="pt")).logits.softmax(-1).numpy()
+    np.testing.assert_allclose(served, wanted, atol=1e-4)
+
+
 def test_other_rescaling_is_folded_in(repository: Path, labels: Path, vit: Path) -> None:
     """Promise: a preprocessor that scales to -1…1 by its factor is written as the manifest's mean and deviation."""
     path = vit / "preprocessor_config.json"
@@ -272,6 +317,32 @@ def test_pickled_weights_of_a_repository_are_not_loaded(repository: Path, labels
     (vit / "model.safetensors").rename(vit / "pytorch_model.bin")
     with pytest.raises(ModelBuildError, match="pickled weights are not loaded"):
         bring(repository, f"hf:{vit}", labels=labels)
+
+
+def test_a_repository_of_the_hub(repository: Path, labels: Path, vit: Path, tmp_path: Path) -> None:
+    """Promise: hf:REPO@REVISION goes through the hub's own client; here its cache has what it would download."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "hub" / "models--acme--nsfw"
+    shutil.copytree(vit, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "v1").write_text(commit)
+    command = [sys.executable, "-c", "from moderation.cli.main import app; app()", "models", "add", ROLE]
+    options = [f"--labels={labels}", f"--repository={repository}"]
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "COLUMNS": "300"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+
+    def run(source: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, f"--source={source}", *options], capture_output=True, text=True, env=environment, timeout=200
+        )
+
+    answer = run("hf:acme/nsfw@v1")
+    assert answer.returncode == 0, answer.stderr
+    assert "revision v1" in answer.stdout
+    assert written(repository).licence == "apache-2.0"
+    answer = run("hf:acme/other")
+    assert answer.returncode == 2
+    assert "acme/other is no folder and cannot be downloaded" in answer.stderr
 
 
 def test_a_timm_model_of_the_hub(repository: Path, labels: Path, tmp_path: Path) -> None:

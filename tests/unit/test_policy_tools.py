@@ -97,7 +97,7 @@ def test_a_result_holds_the_signals_it_was_decided_on() -> None:
         labels=[label("nudity/explicit/buttocks", 0.4)],
         text=[line("free bitcoin")],
         caption="hello",
-        codes=[{"format": "QRCode", "text": "https://example.com", "quad": None, "frame": 0}],
+        codes=[{"format": "QRCode", "text": "https://example.com", "quad": [[0.0, 0.0]] * 4, "frame": 0}],
         subject={"x-tenant": "kids"},
     )
     made = result(found)
@@ -151,7 +151,7 @@ def test_an_explanation_says_how_far_each_rule_was() -> None:
     )
     assert states["spam-and-scams"] == ("matches", ["scams: 'buy likes' in caption"])
     assert states["scam-with-code"][0] == "no match"
-    assert states["scam-with-code"][1] == ['rule("spam-and-scams") is true', "size(codes) > 0 is false: it is 0"]
+    assert states["scam-with-code"][1] == ['rule("spam-and-scams") is true', 'codes.exists(c, c.text != "") is false']
     assert found.closest is not None
     assert (found.closest[0].id, found.closest[1].short) == ("explicit-nudity", 0.04)
 

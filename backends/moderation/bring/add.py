@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ from moderation.models.store import entries
 CONFIGS: Final = ("config.pbtxt", "configs/cpu.pbtxt")
 CHARACTERS_KEY: Final = "character"
 """Where PaddleOCR's exports keep their characters in an ONNX file's metadata."""
+ABANDONED_S: Final = 3600.0
+"""Age from which a staging folder is what a killed run left, and not that of one beside this."""
 _PREFIX: Final = ".adding-"
 _PIXEL_DIMS: Final = re.compile(r'(name: "PIXELS", data_type: TYPE_UINT8, dims: )\[[^\]]*\]')
 
@@ -75,7 +78,8 @@ def add(
     if not (repository / role / CONFIGS[0]).is_file():
         raise ModelBuildError(f"{repository / role} has no {CONFIGS[0]}; give --repository")
     for left in repository.glob(f"{_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+        if time.time() - left.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=repository))
     try:
         say("fetch and export")

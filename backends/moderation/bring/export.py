@@ -79,7 +79,12 @@ def export(
         dims |= {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     elif role == contract.TEXT_RECOGNIZER:
         dims |= {3: torch.export.Dim.DYNAMIC}
-    shapes = {} if program else {"dynamic_shapes": (dims,)}
+    how: dict[str, Any] = {"dynamo": True, "external_data": False, "dynamic_shapes": (dims,)}
+    if program:
+        how = {"dynamo": True, "external_data": False}  # its dynamic dimensions are its own
+    elif isinstance(module, torch.jit.ScriptModule):
+        axes = {axis: f"axis_{axis}" for axis in dims}
+        how = {"dynamo": False, "dynamic_axes": {"pixels": axes, "output": {0: "axis_0"}}}  # no Python code to trace
     try:
         with torch.no_grad():
             torch.onnx.export(
@@ -89,10 +94,8 @@ def export(
                 input_names=["pixels"],
                 output_names=["output"],
                 opset_version=OPSET,
-                external_data=False,
-                dynamo=True,
                 verbose=False,
-                **shapes,
+                **how,
             )
     except Exception as error:
         raise ModelBuildError(f"the network cannot be exported to ONNX opset {OPSET}: {_short(error)}") from None

@@ -18,7 +18,7 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 """Options that each kind of source takes."""
 FORMS: Final = (
     "onnx:FILE, torch:FILE, torch:PACKAGE.MODULE:FACTORY?weights=FILE, timm:NAME?pretrained, "
-    "timm:NAME?weights=FILE&classes=N, hf:REPO[@REVISION], hf:FOLDER, url:https://…#sha256=DIGEST"
+    "timm:NAME?weights=FILE&classes=N, hf:REPO@REVISION, hf:FOLDER, url:https://…#sha256=DIGEST"
 )
 
 

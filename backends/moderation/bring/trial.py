@@ -69,10 +69,11 @@ def _detector(network: OpenVinoNetwork, entry: Entry, frame: Pixels, _drawn: boo
     return boxes or [f"  no box; the best candidate has a score of {best:.3f}"]
 
 
-def _text_detector(network: OpenVinoNetwork, _entry: Entry, frame: Pixels, _drawn: bool) -> list[str]:
+def _text_detector(network: OpenVinoNetwork, _entry: Entry, frame: Pixels, drawn: bool) -> list[str]:
     height, width = (max(32, side // 32 * 32) for side in frame.shape[:2])
     found = network.infer({"PIXELS": cv2.resize(frame, (width, height))[np.newaxis]})["PROBABILITY"][0]
-    return [f"  {(found > 127).mean():.1%} of its pixels are taken for text (the sample has three lines of it)"]
+    known = " (it has three lines of text)" if drawn else ""
+    return [f"  {(found > 127).mean():.1%} of its pixels are taken for text{known}"]
 
 
 def _text_recognizer(network: OpenVinoNetwork, entry: Entry, frame: Pixels, drawn: bool) -> list[str]:

@@ -60,10 +60,26 @@ def add(
         raise typer.Exit(2) from None
     for line in added.lines:
         console.print(line, markup=False)
+    for name in _undecided(repository, role, added.version):
+        console.print(f"the policy has no limit for {name}: nothing is decided about it", style="yellow", markup=False)
     console.print(f"added {role}:{added.version}. Next:", style="green")
     console.print(f"  moderation models build {role} --repository {repository}", markup=False)
     for line in _next_steps(repository, role, added.version):
         console.print(f"  {line}", markup=False)
+
+
+def _undecided(repository: Path, role: str, version: int) -> list[str]:
+    """Labels of a new safety network that no rule of the newest policy's default profile covers."""
+    from moderation.models import manifest
+    from moderation.policy.load import load
+    from moderation.policy.rules import DEFAULT_PROFILE, LabelRule
+
+    folders = [p for p in (repository / contract.DECISION_LOGIC).iterdir() if p.name.isdigit()]
+    if role not in (contract.SAFETY, contract.SAFETY_CLASSIFIER) or not folders:
+        return []
+    rules = load(max(folders, key=lambda p: int(p.name))).profiles[DEFAULT_PROFILE].rules
+    names = manifest.load(repository / role / str(version) / manifest.FILE).mapping().names()
+    return [n for n in names if not any(isinstance(rule, LabelRule) and rule.limits_for(n) for rule in rules)]
 
 
 def _next_steps(repository: Path, role: str, version: int) -> list[str]:

@@ -115,7 +115,7 @@ def replace_log(error: LaunchError, server: Server, folder: Path) -> LaunchError
 
 
 def _check_networks(names: list[str], served: Path) -> None:
-    needed = [contract.SAFETY, contract.TEXT_DETECTOR, contract.TEXT_RECOGNIZER]
+    needed = [contract.SAFETY, contract.SAFETY_CLASSIFIER, contract.TEXT_DETECTOR, contract.TEXT_RECOGNIZER]
     missing = [name for name in needed if name in names and not (served / name).exists()]
     if missing:
         raise LaunchError(f"{', '.join(missing)} not built; run `moderation models build` first")

@@ -133,8 +133,10 @@ def load(path: Path) -> Manifest:
     Raises:
         ModelBuildError: every fault with its path; also a label that the taxonomy does not know.
     """
-    manifest = _check(path, _read(path))
     model = path.parent.parent.name
+    if model not in contract.NETWORKS:
+        raise ModelBuildError(f"{path}: `{model}` is not a network; allowed: {', '.join(contract.NETWORKS)}")
+    manifest = _check(path, _read(path))
     faults = faults_of(manifest.labels, model)
     if (manifest.view is None) == (model == contract.SAFETY_CLASSIFIER):
         say = "is missing; give the size that the network takes, such as" if manifest.view is None else "is only for a"
@@ -167,15 +169,6 @@ def _check(path: Path, document: Any) -> Manifest:
 
 
 def manifests(repository: Path) -> dict[tuple[str, str], Path]:
-    """Manifest paths of a repository by (model, version).
-
-    Raises:
-        ModelBuildError: a manifest of a model that the pipeline does not have.
-    """
-    found: dict[tuple[str, str], Path] = {}
-    for path in sorted(repository.glob(f"*/[0-9]*/{FILE}")):
-        model, version = path.parent.parent.name, path.parent.name
-        if model not in contract.NETWORKS:
-            raise ModelBuildError(f"{path}: `{model}` is not a network; allowed: {', '.join(contract.NETWORKS)}")
-        found[model, version] = path
-    return found
+    """Manifest paths of a repository by (model, version)."""
+    paths = sorted(repository.glob(f"*/[0-9]*/{FILE}"))
+    return {(path.parent.parent.name, path.parent.name): path for path in paths}

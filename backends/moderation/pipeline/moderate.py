@@ -200,7 +200,12 @@ def _listed(found: Sequence[Finding], weighed: Sequence[Finding]) -> Iterator[Fi
 
 
 async def _gated(run: Run, stage: str, kind: Awaitable[Any], work: Callable[[Act], Awaitable[Any]]) -> Any:
-    """A branch that may be spared by the kind of picture; it waits for the kind only where a gate asks for it."""
+    """A branch that may be spared by the kind of picture; it waits for the kind only where a gate asks for it.
+
+    A stage that the release does not list is neither called nor skipped nor unknown.
+    """
+    if stage not in run.release.versions:
+        return None
     act = run.release.gates.act(stage, await kind) if run.release.gates.waits(stage) else "run"
     if act == "skip":
         run.skipped.append(stage)
@@ -209,7 +214,7 @@ async def _gated(run: Run, stage: str, kind: Awaitable[Any], work: Callable[[Act
 
 
 async def _known(run: Run, model: str, work: Awaitable[Any]) -> Any:
-    """A branch's answer; None when it gives none, and then the model's name is among the unknown if it was called."""
+    """A branch's answer, or None and the model's name among the unknown."""
     try:
         return await work
     except (StageError, InputError):
@@ -228,10 +233,8 @@ async def _classify(
     return {"name": name, "score": round(score, 4), "source": run.source(contract.CLASSIFIER)}
 
 
-async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion | None:
-    """What the safety-detector found where; None in a release without it."""
-    if contract.SAFETY not in run.release.versions:
-        return None
+async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion:
+    """What the safety-detector found where."""
     found = await run.stage(contract.SAFETY, {"PIXELS": pixels}, ["CANDIDATES"])
     source, classes = run.source(contract.SAFETY), run.labels.safety
     findings = [
@@ -242,15 +245,13 @@ async def _detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion |
     return Opinion(source, classes.names(), findings)
 
 
-async def _judge(run: Run, frames: Array) -> Opinion | None:
-    """What the safety-classifier thinks of each frame as a whole; None in a release without it.
+async def _judge(run: Run, frames: Array) -> Opinion:
+    """What the safety-classifier thinks of each frame as a whole.
 
     Its view is made here and not by the preprocessor: the frames are here anyway, so that releases without this network
     pay nothing, and its size needs no setting beside its manifest.
     """
     model = contract.SAFETY_CLASSIFIER
-    if model not in run.release.versions:
-        return None
     view, classes, source = run.labels.view, run.labels.safety_classifier, run.source(model)
     if view is None:
         raise StageError(f"{model} is not built")

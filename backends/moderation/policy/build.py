@@ -27,11 +27,13 @@ from moderation.policy.rules import (
     TextRule,
 )
 from moderation.policy.search import Source as Terms
-from moderation.policy.search import domains, entry_faults
 from moderation.policy.source import Path_, suggest
 from moderation.taxonomy import Taxonomy
-from moderation.text.domains import domain_fault
+from moderation.text.domains import DomainEntry, DomainIndex, domain_fault
+from moderation.text.entries import Entry
 from moderation.text.findings import REGIONS
+from moderation.text.lists import parse_term
+from moderation.text.matching import faults as entry_faults
 
 if TYPE_CHECKING:
     from moderation.hashes.pdq import PdqIndex
@@ -130,19 +132,16 @@ class Builder:
     def _text(self, spec: rule_schema.Text, path: Path_) -> Rule:
         self._demand(path, terms=spec.terms, lists=spec.lists)
         keys: set[str] = set()
-        bad = dict(entry_faults(spec.terms))
-        for i, fault in bad.items():
-            self.faults.add((*path, "terms", i), f"is {spec.terms[i]!r}, which {fault}")
         if spec.terms:
             key = f"{path} {spec.id}"
-            self.sources[key] = Terms(key, spec.id, tuple(t for i, t in enumerate(spec.terms) if i not in bad))
+            self.sources[key] = Terms(key, spec.id, self._terms(spec.terms, (*path, "terms")))
             keys.add(key)
         for i, name in enumerate(spec.lists):
             key = f"lists/{name}"
             keys.add(key)
             if key not in self.sources:
-                terms = self.lists.terms(name, partial(self.faults.add, (*path, "lists", i)))
-                self.sources[key] = Terms(key, name, tuple(terms))
+                entries = self.lists.terms(name, partial(self.faults.add, (*path, "lists", i)))
+                self.sources[key] = Terms(key, name, entries)
         fields = tuple(dict.fromkeys(spec.fields))
         return TextRule(
             **_acting(spec, {field for field in fields if field != "caption"}),
@@ -150,6 +149,18 @@ class Builder:
             min_ocr_score=spec.min_ocr_score,
             sources=frozenset(keys),
         )
+
+    def _terms(self, terms: list[str], path: Path_) -> tuple[Entry, ...]:
+        """Terms as lists spell them, without those that cannot be searched for."""
+        sound = []
+        for i, term in enumerate(terms):
+            entry = parse_term("", term.strip())
+            fault = entry if isinstance(entry, str) else next((why for _, why in entry_faults([entry])), None)
+            if fault:
+                self.faults.add((*path, i), f"is {term!r}, which {fault}")
+            elif isinstance(entry, Entry):
+                sound.append(entry)
+        return tuple(sound)
 
     def _findings(self, spec: rule_schema.Findings, path: Path_) -> Rule:
         for i, region in enumerate(spec.regions):
@@ -164,7 +175,7 @@ class Builder:
             kinds=frozenset(spec.find),
             regions=tuple(sorted(set(spec.regions))),
             min_count=spec.min_count,
-            allowed=domains([(spec.id, [value for value in spec.allowed if domain_fault(value) is None])]),
+            allowed=DomainIndex(DomainEntry(spec.id, value) for value in spec.allowed if domain_fault(value) is None),
             allowed_values=frozenset(spec.allowed),
         )
 
@@ -173,25 +184,25 @@ class Builder:
             self._demand(path, domains=spec.domains, lists=spec.lists, any=[])
         elif spec.domains or spec.lists:
             self.faults.add((*path, "any"), "matches every link, so that `domains` and `lists` mean nothing")
-        by_list = [(spec.id, self._domains(spec.domains, (*path, "domains")))]
+        listed = self._domains(spec.id, spec.domains, (*path, "domains"))
         for i, name in enumerate(spec.lists):
-            by_list.append((name, list(self.lists.domains(name, partial(self.faults.add, (*path, "lists", i))))))
+            listed += self.lists.domains(name, partial(self.faults.add, (*path, "lists", i)))
         return LinksRule(
             **_acting(spec, {field for field in spec.fields if field != "caption"}),
             fields=tuple(dict.fromkeys(spec.fields)),
             min_ocr_score=spec.min_ocr_score,
             any=spec.any,
-            domains=domains(by_list),
-            allowed=domains([(spec.id, self._domains(spec.allowed, (*path, "allowed")))]),
+            domains=DomainIndex(listed),
+            allowed=DomainIndex(self._domains(spec.id, spec.allowed, (*path, "allowed"))),
         )
 
-    def _domains(self, found: list[str], path: Path_) -> list[str]:
+    def _domains(self, owner: str, found: list[str], path: Path_) -> list[DomainEntry]:
         sound = []
         for i, domain in enumerate(found):
             if fault := domain_fault(domain):
                 self.faults.add((*path, i), f"is {domain!r}, which {fault}")
             else:
-                sound.append(domain)
+                sound.append(DomainEntry(owner, domain))
         return sound
 
     def _hash(self, spec: rule_schema.Hash, path: Path_) -> Rule:

@@ -1,22 +1,22 @@
 """Lists beside a policy, in `lists/`.
 
-`<name>.txt`: UTF-8, one entry a line, `#` at the start of a line is a comment: terms, domains or hashes.
+`<name>.txt`: terms and domains (`moderation.text.lists`), and hashes, one a line.
 `<name>.csv`: hashes with `hash,id,source,note` (`moderation.hashes.lists`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from moderation.errors import PolicyError
 from moderation.hashes.lists import HashEntry, HashList, read
 from moderation.hashes.sha256 import Sha256Index
-from moderation.policy.search import entry_faults
 from moderation.policy.source import suggest
-from moderation.text.domains import domain_fault
-from moderation.text.entries import MAX_TERM
+from moderation.text.domains import DomainEntry
+from moderation.text.entries import Entry
+from moderation.text.lists import DomainList, TermList, read_domains, read_terms
 
 if TYPE_CHECKING:
     from moderation.hashes.pdq import PdqIndex
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 Missing = Callable[[str], None]
 """Is told why a list cannot be used."""
 _Index = TypeVar("_Index")
+_List = TypeVar("_List", TermList, DomainList)
 
 
 class Lists:
     """Reads each list once.
 
     Attributes:
-        contents: bytes of the lists that were asked for, by file name; of lists of hashes the digest of the file.
+        versions: SHA-256 of each list that was asked for, by file name.
         faults: faults inside list files, one line each.
     """
 
@@ -38,28 +39,31 @@ class Lists:
         self._folder = folder
         self._sha256: dict[str, Sha256Index | None] = {}
         self._pdq: dict[str, PdqIndex | None] = {}
-        self.contents: dict[str, bytes] = {}
+        self.versions: dict[str, str] = {}
         self.faults: list[str] = []
 
-    def terms(self, name: str, missing: Missing) -> list[str]:
-        """Each entry that can be searched for; `missing` is told when there is no such list."""
-        entries = self._entries(name, missing)
-        for line, entry in entries:
-            if len(entry) > MAX_TERM:
-                self._fault(name, line, f"has {len(entry)} characters; a term may have {MAX_TERM}")
-        terms = [entry for _, entry in entries]
-        bad = dict(entry_faults(terms))
-        for index, why in bad.items():
-            self._fault(name, entries[index][0], f"{terms[index][:MAX_TERM]!r} {why}")
-        return [term for index, term in enumerate(terms) if index not in bad]
+    def terms(self, name: str, missing: Missing) -> tuple[Entry, ...]:
+        """Entries that can be searched for; `missing` is told when there is no such list."""
+        found = self._read(name, missing, read_terms)
+        return () if found is None else found.entries
 
-    def domains(self, name: str, missing: Missing) -> Iterator[str]:
-        """Each entry that is a domain."""
-        for line, entry in self._entries(name, missing):
-            if fault := domain_fault(entry):
-                self._fault(name, line, f"{entry[:80]!r} {fault}")
-            else:
-                yield entry
+    def domains(self, name: str, missing: Missing) -> tuple[DomainEntry, ...]:
+        """Entries that are domains."""
+        found = self._read(name, missing, read_domains)
+        return () if found is None else found.entries
+
+    def _read(self, name: str, missing: Missing, read_list: Callable[[Path], _List]) -> _List | None:
+        path = self._find(name, missing, (".txt",))
+        if path is None:
+            return None
+        try:
+            found = read_list(path)
+        except OSError as error:
+            self.faults.append(f"lists/{path.name}:1: cannot be read: {error.strerror}")
+            return None
+        self.versions[f"lists/{path.name}"] = found.version
+        self.faults += found.faults
+        return found
 
     def sha256(self, name: str, missing: Missing) -> Sha256Index | None:
         """The index of a list of SHA-256 digests; None when the list is at fault."""
@@ -80,7 +84,7 @@ class Lists:
             try:
                 if path is not None:
                     found = read(path)
-                    self.contents[f"lists/{path.name}"] = found.version.encode()
+                    self.versions[f"lists/{path.name}"] = found.version
                     known[name] = make(found)
             except PolicyError as error:
                 self.faults += [f"lists/{fault}" for fault in error.faults]
@@ -97,30 +101,6 @@ class Lists:
         wanted = " or ".join(f"lists/{name}{ending}" for ending in endings)
         missing(f"is `{name}`: {wanted} is not there; lists here: {have}{suggest(name, known)}")
         return None
-
-    def _fault(self, name: str, line: int, text: str) -> None:
-        self.faults.append(f"lists/{name}.txt:{line}: {text}")
-
-    def _entries(self, name: str, missing: Missing) -> list[tuple[int, str]]:
-        path = self._find(name, missing, (".txt",))
-        if path is None:
-            return []
-        try:
-            content = path.read_bytes()
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = path.read_bytes().count(b"\n", 0, error.start) + 1
-            self._fault(name, line, "is not UTF-8; save the file as UTF-8")
-            return []
-        except OSError as error:
-            self._fault(name, 1, f"cannot be read: {error.strerror}")
-            return []
-        self.contents[f"lists/{path.name}"] = content
-        lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
-        entries = [(number, line) for number, line in lines if line and not line.startswith("#")]
-        if not entries:
-            self._fault(name, 1, "has no entries; add some or take the list out of the policy")
-        return entries
 
 
 def pdq_index(hashes: Sequence[str]) -> PdqIndex:

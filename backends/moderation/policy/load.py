@@ -50,7 +50,7 @@ def load(folder: Path, *, tests: bool = True) -> Policy:
     select = _select(document, faults)
     if faults.any() or lists.faults:
         refuse(folder, faults.lines() + tuple(sorted(set(lists.faults))))
-    policy = Policy(document.version or folder.name, _digest(raw, lists.contents), built, select)
+    policy = Policy(document.version or folder.name, _digest(raw, lists.versions), built, select)
     if tests and (failed := cases.failures(policy, cases.read(folder))):
         refuse(folder, failed)
     return policy
@@ -99,12 +99,9 @@ def _select(document: schema.PolicyFile, faults: Faults) -> tuple[Choice, ...]:
     return tuple(choices)
 
 
-def _digest(policy: bytes, lists: Mapping[str, bytes]) -> str:
-    total = hashlib.sha256()
-    for name, content in [(FILE, policy), *sorted(lists.items())]:
-        total.update(f"{name}\0{len(content)}\0".encode())
-        total.update(content)
-    return total.hexdigest()
+def _digest(policy: bytes, lists: Mapping[str, str]) -> str:
+    parts = {FILE: hashlib.sha256(policy).hexdigest(), **lists}
+    return hashlib.sha256("".join(f"{name}\0{digest}\0" for name, digest in sorted(parts.items())).encode()).hexdigest()
 
 
 def json_schema(model: type[BaseModel], title: str) -> dict[str, object]:

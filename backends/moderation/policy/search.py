@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
 
 from moderation.policy.rules import FindingsRule, LinksRule
-from moderation.text.domains import DomainEntry, DomainIndex
-from moderation.text.entries import Entry, Kind
+from moderation.text.entries import Entry
 from moderation.text.findings import Finding, find
-from moderation.text.matching import Hit, Matcher, faults
-
-_MARKS: Final[dict[str, tuple[Kind, int]]] = {
-    "prefix": ("prefix", 0),
-    "regex": ("regex", 0),
-    "fuzzy": ("fuzzy", 1),
-    "fuzzy2": ("fuzzy", 2),
-}
-"""What may stand before a term with a colon; a term without a mark is a word or phrase."""
-
-
-def entry_of(source: str, text: str) -> Entry:
-    """An entry as lists and policies spell it: `free bitcoin`, `prefix: crypto`, `fuzzy: viagra`, `regex: …`."""
-    mark, colon, rest = text.partition(":")
-    if colon and mark in _MARKS:
-        kind, distance = _MARKS[mark]
-        return Entry(source, rest.strip(), kind, distance)
-    return Entry(source, text)
-
-
-def entry_faults(terms: Sequence[str]) -> list[tuple[int, str]]:
-    """Index and sentence for each term that cannot be searched for."""
-    return faults([entry_of("", term) for term in terms])
+from moderation.text.matching import Hit, Matcher
 
 
 @dataclass(frozen=True)
@@ -41,7 +17,7 @@ class Source:
 
     key: str
     name: str
-    terms: tuple[str, ...]
+    entries: tuple[Entry, ...]
 
 
 class TextSearch:
@@ -52,7 +28,7 @@ class TextSearch:
         entries: list[Entry] = []
         for source in sources:
             self.names[source.key] = source.name
-            entries += (entry_of(source.key, term) for term in source.terms)
+            entries += (replace(entry, list_name=source.key) for entry in source.entries)
         self._matcher = Matcher(entries) if entries else None
 
     def search(self, pieces: Sequence[str]) -> list[Hit]:
@@ -82,11 +58,6 @@ def groups(rules: Iterable[FindingsRule | LinksRule]) -> tuple[Group, ...]:
         Group(regions, frozenset().union(*(rule.kinds for rule in found)), tuple(found))
         for regions, found in sorted(by_region.items())
     )
-
-
-def domains(by_list: Iterable[tuple[str, Iterable[str]]]) -> DomainIndex:
-    """An index over domains, each with the list that names it."""
-    return DomainIndex(DomainEntry(name, domain) for name, found in by_list for domain in found)
 
 
 def wanted(rule: FindingsRule | LinksRule, found: Finding) -> Iterator[str]:
