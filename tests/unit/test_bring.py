@@ -140,6 +140,8 @@ def test_text_networks(repository: Path, tmp_path: Path) -> None:
     """Promise: PP-OCR-like detectors and CTC recognisers, with characters from a file or from the metadata."""
     added = bring(repository, contract.TEXT_DETECTOR, darkness(tmp_path / "det.onnx"))
     assert "pixels are taken for text" in added.lines[1]
+    with pytest.raises(ModelBuildError, match="has no labels"):
+        bring(repository, contract.TEXT_DETECTOR, darkness(tmp_path / "det.onnx"), labels=tmp_path / "any.txt")
     letters = tmp_path / "letters.txt"
     letters.write_text("a\nb\n")
     added = bring(repository, contract.TEXT_RECOGNIZER, steps(tmp_path / "rec.onnx"), labels=letters)
@@ -246,11 +248,10 @@ def test_all_differences_come_at_once(repository: Path, tmp_path: Path, nsfw: Pa
         ({"normalise": None}, "give --normalise unit | half | imagenet | raw"),
         ({"normalise": "0,0/1"}, "--normalise is `0,0/1`; allowed: unit"),
         ({"activation": None}, "give --activation softmax"),
-        ({"activation": "relu"}, "allowed: softmax, sigmoid, none"),
+        ({"independent": True}, "--independent goes with --activation none"),
         ({"activation": "none"}, "these look like logits"),
         ({"size": "48"}, "WIDTHxHEIGHT"),
         ({"size": "64x64"}, "the network takes 48x48; leave --size out"),
-        ({"fit": "crop"}, "view"),
     ],
 )
 def test_nothing_is_guessed(repository: Path, tmp_path: Path, nsfw: Path, change: dict[str, Any], words: str) -> None:
@@ -341,6 +342,8 @@ def test_a_person_sees_what_comes_next(repository: Path, tmp_path: Path, nsfw: P
     answer = CliRunner().invoke(app, [*command, *options])
     assert answer.exit_code == 2
     assert "give --licence" in answer.output
+    answer = CliRunner().invoke(app, [*command, *options, "--channels", "gbr"])
+    assert answer.exit_code == 2, "an order of channels that is none must not mean rgb"
     answer = CliRunner().invoke(app, [*command, *options, "--licence", "MIT"])
     assert answer.exit_code == 0, answer.output
     assert "tried on the drawn sample" in answer.output

@@ -92,7 +92,7 @@ def add(
         say("check")
         facts = inspect(origin.onnx)
         labels, characters = _names(facts, origin, wishes, role)
-        document = compose(role, facts, origin, wishes, labels, source)
+        document = compose(role, facts, origin, wishes, labels)
         say("build")
         version = _next_version(repository / role)
         folder = staging / role / str(version)
@@ -130,6 +130,8 @@ def _names(facts: Facts, origin: Origin, wishes: Wishes, role: str) -> tuple[lis
             count = len(labels)
         except ModelBuildError as error:
             faults.append(error.message)
+    elif role == contract.TEXT_DETECTOR and wishes.labels:
+        faults.append("a text-detector has no labels: leave --labels out")
     elif role == contract.TEXT_RECOGNIZER and wishes.labels:
         dims = facts.output.dims
         characters = labels_file.characters(wishes.labels, dims[2] if len(dims) == 3 else None)

@@ -15,8 +15,12 @@ from moderation.errors import ModelBuildError
 OPSETS: Final = (9, 25)
 """First and last ONNX opset: TensorRT's parser reads 9 to 25 (TensorRT 11.x, ONNX opset guide); OpenVINO 2026.4
 converted a small network of each. What an operator needs beyond that, the build finds out."""
-SIDES: Final = {contract.CLASSIFIER: (224, 224), contract.SAFETY: (320, 320)}
-"""Height and width that the preprocessor makes for the roles whose size is fixed."""
+SIDES: Final[dict[str, tuple[int, int]]] = {
+    name: (dims[0], dims[1])
+    for name in (contract.CLASSIFIER, contract.SAFETY)
+    for dims in (contract.MODELS[name].inputs[0].dims,)
+}
+"""Height and width of the roles whose size is fixed, because the preprocessor makes their pixels."""
 _TYPES: Final = {1: "FP32", 2: "UINT8", 6: "INT32", 7: "INT64", 10: "FP16", 11: "FP64", 16: "BF16"}
 _Dims = tuple[int | None, ...]
 
@@ -141,7 +145,8 @@ def _size(facts: Facts, role: str, *, resize: bool) -> list[str]:
         if (width, height) != wide and not (width is None and height is None):
             return [
                 f"input {facts.input} looks at {shown} pixels; wanted for {role}: {wide[0]}×{wide[1]}: export it at "
-                "that size, or give --resize so that the graph scales the pixels (detail is lost)"
+                "that size (torch: and timm: sources have --size), or give --resize so that the graph scales the "
+                "pixels (detail is lost)"
             ]
     if role == contract.TEXT_DETECTOR and (height or width):
         return [f"input {facts.input} looks at {shown} pixels; wanted for {role}: any height and width: export so"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from moderation import contract
 from moderation.bring.inspect import SIDES, Facts
@@ -16,6 +16,9 @@ from moderation.models import sources
 from moderation.models.labels import Label
 from moderation.models.manifest import Input
 
+Channels = Literal["rgb", "bgr"]
+Fit = Literal["stretch", "letterbox"]
+Activation = Literal["softmax", "sigmoid", "none"]
 CLASSIFIERS: Final = (contract.CLASSIFIER, contract.SAFETY_CLASSIFIER)
 LABELLED: Final = (*CLASSIFIERS, contract.SAFETY)
 _HEADS: Final = {
@@ -39,10 +42,10 @@ class Wishes:
 
     labels: Path | None = None
     normalise: str | None = None
-    channels: str | None = None
+    channels: Channels = "rgb"
     size: str | None = None
-    fit: str = "stretch"
-    activation: str | None = None
+    fit: Fit = "stretch"
+    activation: Activation | None = None
     independent: bool = False
     resize: bool = False
     licence: str | None = None
@@ -79,6 +82,8 @@ def size_of(facts: Facts, origin: Origin, wishes: Wishes, role: str) -> tuple[in
     size = own or asked or origin.size or SIDES.get(role)
     if size is None:
         raise ModelBuildError("the network takes any size; give --size WIDTHxHEIGHT, the one it was trained with")
+    if role in SIDES and size != SIDES[role] and not wishes.resize:
+        raise ModelBuildError(f"{role} looks at {SIDES[role][1]}x{SIDES[role][0]} pixels; give --resize, or no --size")
     return size
 
 
@@ -96,7 +101,7 @@ def normalisation(facts: Facts, origin: Origin, wishes: Wishes) -> Input | None:
             "nobody says how the network wants its pixels; a wrong guess makes every score wrong in silence: give "
             f"--normalise {' | '.join(NORMALISATIONS)} | MEAN,MEAN,MEAN/STD,STD,STD of pixels from 0 to 1"
         )
-    return Input(channels="bgr" if wishes.channels == "bgr" else "rgb", mean=found.mean, std=found.std)
+    return Input(channels=wishes.channels, mean=found.mean, std=found.std)
 
 
 def _parsed(text: str) -> Input:
@@ -124,15 +129,13 @@ def activation_of(origin: Origin, wishes: Wishes, role: str) -> str | None:
             "nobody says what the network's output is: give --activation softmax (logits, classes exclude each other), "
             "sigmoid (logits, independent classes) or none (probabilities already)"
         )
-    if found not in _ACTIVATIONS:
-        raise ModelBuildError(f"--activation is `{found}`; allowed: {', '.join(_ACTIVATIONS)}")
+    if wishes.independent and found != "none":
+        raise ModelBuildError(f"--independent goes with --activation none; with {found} the network's head says it")
     return found
 
 
-def compose(
-    role: str, facts: Facts, origin: Origin, wishes: Wishes, labels: Sequence[Label], source_text: str
-) -> dict[str, Any]:
-    """The manifest, as the YAML says it.
+def compose(role: str, facts: Facts, origin: Origin, wishes: Wishes, labels: Sequence[Label]) -> dict[str, Any]:
+    """The manifest, as its YAML says it.
 
     Raises:
         ModelBuildError: something that nobody says: licence, size, normalisation, activation.

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from moderation import contract
 from moderation.bring.spec import FORMS
-from moderation.bring.wishes import NORMALISATIONS, Wishes
+from moderation.bring.wishes import NORMALISATIONS, Activation, Channels, Fit, Wishes
 from moderation.errors import ModerationError
 from moderation.launcher.run import REPOSITORY
 
@@ -24,7 +24,7 @@ def add(
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the network, where the source does not say.")] = None,
     activation: Annotated[
-        str | None, typer.Option(help="What a classifier's output needs: softmax, sigmoid, or none (probabilities).")
+        Activation | None, typer.Option(help="What a classifier's output needs; none where it gives probabilities.")
     ] = None,
     independent: Annotated[
         bool, typer.Option("--independent", help="With --activation none: the scores do not sum to 1.")
@@ -32,11 +32,9 @@ def add(
     normalise: Annotated[
         str | None, typer.Option(help=f"{', '.join(NORMALISATIONS)}, or MEAN,MEAN,MEAN/STD,STD,STD.")
     ] = None,
-    channels: Annotated[str, typer.Option(help="Order of the channels that the network wants: rgb or bgr.")] = "rgb",
+    channels: Annotated[Channels, typer.Option(help="Order of the channels that the network wants.")] = "rgb",
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, where the network takes any.")] = None,
-    fit: Annotated[
-        str, typer.Option(help="How a safety-classifier's picture is fitted: stretch or letterbox.")
-    ] = "stretch",
+    fit: Annotated[Fit, typer.Option(help="How a picture is fitted into a safety-classifier's size.")] = "stretch",
     resize: Annotated[
         bool, typer.Option("--resize", help="Let the graph scale the pixels of a role whose size is fixed.")
     ] = False,
