@@ -71,6 +71,8 @@ def test_shell_commands(running: str) -> None:
     assert "added text-detector:2" in answers[4]
     assert "pixels are taken for text" in answers[4]
     assert "taxonomy 1." in answers[4]
+    assert "sound" in answers[5]
+    assert "0 of 5 decisions change" in answers[5]
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))

@@ -56,7 +56,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except ModerationError as error:
-        Console(stderr=True).print(error.message, style="red", markup=False, highlight=False)
+        Console(stderr=True).print(error.message, style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
     except OSError as error:
         Console(stderr=True).print(f"{error.filename}: {error.strerror}", style="red", markup=False, highlight=False)
@@ -89,7 +89,8 @@ def check(folder: Folder = None, as_json: AsJson = False) -> None:
         _print_json({"folder": str(path), "sound": True, **identity, "profiles": rules, "tests": count, "faults": []})
         return
     shown = ", ".join(f"{name} ({number} rules)" for name, number in rules.items())
-    Console().print(f"{path}: sound, {count} tests hold\nversion {policy.version}, sha256 {policy.sha256}\n{shown}")
+    lines = (f"{path}: sound, {count} tests hold", f"version {policy.version}, sha256 {policy.sha256}", shown)
+    Console().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command(name="test")
