@@ -68,9 +68,9 @@ def test_shell_commands(running: str) -> None:
     assert "worst decision: 2" in answers[1]
     assert 'moderation_decisions_total{decision="block"' in answers[2]
     assert "Throughput" in answers[3]
-    assert "added text-detector:2" in answers[4]
-    assert "pixels are taken for text" in answers[4]
-    assert "taxonomy 1." in answers[4]
+    assert "added text-detector:2" in answers[5]
+    assert "pixels are taken for text" in answers[5]
+    assert "taxonomy 1." in answers[5]
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
