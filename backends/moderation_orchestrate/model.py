@@ -16,8 +16,9 @@ from moderation import contract
 from moderation.errors import InputError, ModerationError, triton_code
 from moderation.pipeline.items import Item, parse
 from moderation.pipeline.labels import load_labels
-from moderation.pipeline.moderate import Run, moderate
+from moderation.pipeline.moderate import moderate
 from moderation.pipeline.release import Release
+from moderation.pipeline.run import Run
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 from moderation.serving.metrics import Metrics

@@ -24,8 +24,9 @@ from moderation.launcher.run import REPOSITORY
 from moderation.models.labels import Classes, Label
 from moderation.pipeline.gates import Gates
 from moderation.pipeline.items import Item
-from moderation.pipeline.moderate import Labels, Run, moderate
+from moderation.pipeline.moderate import moderate
 from moderation.pipeline.release import Release
+from moderation.pipeline.run import Labels, Run
 from moderation.policy.evaluate import evaluate
 from moderation.policy.load import load
 from moderation.safety.vote import Votes

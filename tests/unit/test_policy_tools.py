@@ -21,8 +21,9 @@ from moderation.images.pipeline import PreprocessConfig, preprocess
 from moderation.launcher.run import REPOSITORY
 from moderation.models.labels import Classes, Label
 from moderation.pipeline.items import Item
-from moderation.pipeline.moderate import Labels, Run, moderate
+from moderation.pipeline.moderate import moderate
 from moderation.pipeline.release import Release
+from moderation.pipeline.run import Labels, Run
 from moderation.policy import replay
 from moderation.policy.evaluate import evaluate
 from moderation.policy.explain import explain

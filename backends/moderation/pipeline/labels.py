@@ -8,8 +8,8 @@ from moderation import contract
 from moderation.images.views import View
 from moderation.models import manifest
 from moderation.models.labels import Classes
-from moderation.pipeline.moderate import Labels
 from moderation.pipeline.release import Release
+from moderation.pipeline.run import Labels
 
 
 def load_labels(repository: Path, release: Release) -> Labels:
