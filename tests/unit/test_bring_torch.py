@@ -1,6 +1,6 @@
 """Bring your own model from PyTorch, timm and Hugging Face: their own loading code on small local models.
 
-These need the extra `import`: `make test-import`. The networks are randomly initialised and know nothing.
+These need the extra `import`: `make test-torch`. The networks are randomly initialised and know nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed here: `make test-import` runs these tests")
-timm = pytest.importorskip("timm", reason="timm is not installed here: `make test-import` runs these tests")
+torch = pytest.importorskip("torch", reason="torch is not installed here: `make test-torch` runs these tests")
+timm = pytest.importorskip("timm", reason="timm is not installed here: `make test-torch` runs these tests")
 transformers = pytest.importorskip(
-    "transformers", reason="transformers is not installed here: `make test-import` runs these tests"
+    "transformers", reason="transformers is not installed here: `make test-torch` runs these tests"
 )
 
 from moderation import contract  # noqa: E402

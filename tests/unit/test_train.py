@@ -12,7 +12,7 @@ from PIL import Image
 from moderation.train import report
 from moderation.train.data import CLASSES
 
-REASON = "needs the extra [train]: pip install 'content-moderation[train]'"
+REASON = "needs the extra [train]: `make test-torch` runs these tests"
 
 
 def test_calibration_is_measured_and_cured() -> None:
