@@ -8,6 +8,7 @@
     ├── ServerError           a client got no decision from the server             UNAVAILABLE
     └── ConfigError           a file or setting of the operator                    INTERNAL
         ├── PolicyError       a policy file (all its faults at once)
+        ├── ExpressionError   an expression of a policy cannot be read
         ├── ModelBuildError   a model cannot be built or verified
         └── LaunchError       the server cannot be started on this machine
 
@@ -105,6 +106,19 @@ class PolicyError(ConfigError):
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.faults = faults
+
+
+class ExpressionError(ConfigError):
+    """An expression of a policy cannot be read.
+
+    Args:
+        message: what stands there, what was expected.
+        at: offset of the character in the expression.
+    """
+
+    def __init__(self, message: str, at: int) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class ModelBuildError(ConfigError):

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from moderation.errors import ExpressionError
 from moderation.policy.expression import kinds, syntax
 from moderation.policy.expression.check import check
 from moderation.policy.expression.kinds import Vocabulary
 from moderation.policy.expression.parse import parse
 from moderation.policy.expression.reach import unreachable
 from moderation.policy.expression.run import Run, build
-from moderation.policy.expression.syntax import ExpressionError, Node
+from moderation.policy.expression.syntax import Node
 from moderation.policy.expression.values import Scope, Unknown
 
 

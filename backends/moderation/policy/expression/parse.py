@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from moderation.errors import ExpressionError
 from moderation.policy.expression import syntax
-from moderation.policy.expression.syntax import ExpressionError, Node
+from moderation.policy.expression.syntax import Node
 
 MAX_LENGTH: Final = 2000
 """Characters of an expression."""

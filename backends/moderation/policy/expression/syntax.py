@@ -5,16 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from moderation.errors import ConfigError
-
-
-class ExpressionError(ConfigError):
-    """An expression cannot be read; `at` is the offset of the character."""
-
-    def __init__(self, message: str, at: int) -> None:
-        super().__init__(message)
-        self.at = at
-
 
 @dataclass(frozen=True)
 class Node:
