@@ -30,6 +30,8 @@ def content_classifier(
         list[Path] | None, typer.Option(help="More train/<class>/*, as `collect` makes; may be repeated.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 64 pictures.")] = 10000,
+    start: Annotated[Path | None, typer.Option(help="network.pt of another training to go on from.")] = None,
+    rate: Annotated[float, typer.Option(min=1e-6, help="Highest learning rate.")] = 2e-3,
     folds: Annotated[int, typer.Option(min=0, help="Short trainings more, without some sources each.")] = 0,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes that prepare pictures.")] = os.cpu_count() or 1,
@@ -44,7 +46,9 @@ def content_classifier(
         raise typer.Exit(2) from None
     try:
         with _bar(console) as progress:
-            outcome = train(data, output, Plan(steps=steps, seed=seed), workers, progress, more or [], folds)
+            outcome = train(
+                data, output, Plan(steps=steps, seed=seed, rate=rate), workers, progress, more or [], folds, start
+            )
     except ConfigError as error:
         console.print(error.message, style="red", markup=False)
         raise typer.Exit(2) from None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import random
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from moderation.train.drawing import Grounds, Picture, colour, font, vivid, word, words
+from moderation.train.diagrams import diagram
+from moderation.train.drawing import Grounds, Picture, vivid, word, words
 
 
 def chart(rng: random.Random, grounds: Grounds) -> Picture:
     """Plots in many styles by matplotlib, and diagrams of boxes and arrows."""
-    return _diagram(rng) if rng.random() < 0.4 else plot(rng)
+    return diagram(rng) if rng.random() < 0.5 else plot(rng)
 
 
 def plot(rng: random.Random) -> Picture:
@@ -93,42 +93,3 @@ def _draw_axis(axis: Any, rng: random.Random, numbers: np.random.Generator) -> N
         axis.grid(True)
     if rng.random() < 0.1:
         axis.axis("off")
-
-
-def _diagram(rng: random.Random) -> Picture:
-    """Boxes joined by arrows: flow charts, architectures, graphs."""
-    size = (rng.randint(400, 1100), rng.randint(300, 900))
-    back = (255, 255, 255) if rng.random() < 0.8 else colour(rng, 220, 255)
-    sheet = Image.new("RGB", size, back)
-    draw = ImageDraw.Draw(sheet)
-    columns, rows = rng.randint(2, 6), rng.randint(2, 6)
-    fills = [rng.choice([back, colour(rng, 150, 255), vivid(rng)]) for _ in range(rng.randint(1, 3))]
-    ink, round_ = rng.choice([(0, 0, 0), (60, 60, 60), vivid(rng)]), rng.choice((0, 0, 8, 99))
-    line = rng.randint(1, 4)
-    cell = size[0] / columns, size[1] / rows
-    face = font(rng, int(min(cell) / rng.uniform(5, 9)))
-    boxes = []
-    for row in range(rows):
-        for column in range(columns):
-            if rng.random() < 0.3:
-                continue
-            w, h = cell[0] * rng.uniform(0.4, 0.8), cell[1] * rng.uniform(0.3, 0.7)
-            cx, cy = (column + 0.5) * cell[0], (row + 0.5) * cell[1]
-            boxes.append((cx, cy, w, h))
-    for (ax, ay, *_), (bx, by, *_) in zip(boxes, boxes[1:] + boxes[:1], strict=True):
-        if rng.random() < 0.75:
-            corner = (bx, ay) if rng.random() < 0.6 else (ax, ay)
-            draw.line([(ax, ay), corner, (bx, by)], fill=ink, width=line)
-            angle = math.atan2(by - corner[1], bx - corner[0])
-            tip = ((corner[0] + bx) / 2, (corner[1] + by) / 2)
-            wings = [(tip[0] - 10 * math.cos(angle + d), tip[1] - 10 * math.sin(angle + d)) for d in (0.5, -0.5)]
-            draw.polygon([tip, *wings], fill=ink)
-    for cx, cy, w, h in boxes:
-        area = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-        if round_ == 99:
-            draw.ellipse(area, fill=rng.choice(fills), outline=ink, width=line)
-        else:
-            draw.rounded_rectangle(area, round_, fill=rng.choice(fills), outline=ink, width=line)
-        label = words(rng, rng.randint(1, 2))
-        draw.text((cx - min(w / 2, face.getlength(label) / 2), cy - face.size / 2), label, font=face, fill=ink)
-    return sheet

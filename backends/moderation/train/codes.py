@@ -29,7 +29,7 @@ _FORMATS: Final = (
 
 def code_2d(rng: random.Random, grounds: Grounds) -> Picture:
     """QR and bar codes: close up, on labels, on pages, as small parts of photos."""
-    code = _code(rng)
+    code = _bars(rng) if rng.random() < 0.14 else _code(rng)
     kind = rng.choice(("plain", "photo", "photo", "label", "label", "page", "stuck on", "stuck on", "grey"))
     if kind == "plain":
         return ImageOps.expand(code, rng.randint(4, 60), rng.choice([(255, 255, 255), colour(rng, 180, 255)]))
@@ -72,6 +72,23 @@ def _stuck_on(code: Picture, rng: random.Random, grounds: Grounds) -> Picture:
     light = Image.new("RGB", ground.size, rng.choice([(255, 190, 110), (150, 180, 255), (120, 110, 100)]))
     ground = Image.blend(ground, light, rng.uniform(0, 0.4))
     return ground.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.5)))
+
+
+def _bars(rng: random.Random) -> Picture:
+    """Bars of any width and number on paper, as simple codes (Pharmacode, 2 of 5) and zoomed-in ones look."""
+    unit, height = rng.randint(3, 14), rng.randint(80, 320)
+    widths = [unit * rng.choice((1, 1, 2, 3)) for _ in range(rng.randint(2, 40) * 2 + 1)]
+    sheet = Image.new("RGB", (sum(widths) + unit * 8, height + unit * 4), "white")
+    draw = ImageDraw.Draw(sheet)
+    x = unit * 4
+    for index, width in enumerate(widths):
+        if index % 2 == 0:
+            draw.rectangle((x, unit * 2, x + width - 1, unit * 2 + height), fill=(0, 0, 0))
+        x += width
+    if rng.random() < 0.4:
+        draw.text((unit * 4, unit * 2 + height), words(rng, 1), font=font(rng, 14), fill=(0, 0, 0))
+    sheet.thumbnail((900, 900))
+    return sheet
 
 
 def _code(rng: random.Random) -> Picture:

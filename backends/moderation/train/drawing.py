@@ -125,6 +125,8 @@ def table(draw: Draw, rng: random.Random, box: tuple[int, int, int, int], face: 
     x1, y1, x2, y2 = box
     columns, row = rng.randint(2, 6), int(face.size * 1.8)
     step = max(1, (x2 - x1) // columns)
+    if rng.random() < 0.3:
+        draw.rectangle((x1, y1, x2, min(y2, y1 + row)), fill=colour(rng, 150, 230))
     for y in range(y1, y2 - row, row):
         if rng.random() < 0.8:
             draw.line((x1, y, x2, y), fill=ink)

@@ -8,7 +8,7 @@ import random
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from moderation.train.drawing import Grounds, Picture, colour, gradient, vivid
+from moderation.train.drawing import Grounds, Picture, colour, font, gradient, vivid, words
 
 
 def illustration(rng: random.Random, grounds: Grounds) -> Picture:
@@ -19,6 +19,8 @@ def illustration(rng: random.Random, grounds: Grounds) -> Picture:
     size = (rng.randint(250, 800), rng.randint(250, 800))
     if what < 0.6 and grounds.figures:
         return figure(rng, grounds, size)
+    if what < 0.7:
+        return _logo(rng)
     back = rng.choice([(255, 255, 255), (255, 255, 255), colour(rng, 150, 255), vivid(rng), (15, 15, 25)])
     sheet = gradient(rng, size) if what > 0.85 else Image.new("RGB", size, back)
     draw = ImageDraw.Draw(sheet)
@@ -62,6 +64,28 @@ def illustration(rng: random.Random, grounds: Grounds) -> Picture:
                 )
             case "arc":
                 draw.arc(area, rng.randint(0, 360), rng.randint(0, 360), fill=outline or fill, width=line)
+    return sheet
+
+
+def _logo(rng: random.Random) -> Picture:
+    """An emblem with a name beside or below it."""
+    size = (rng.randint(220, 700), rng.randint(110, 420))
+    back = rng.choice([(255, 255, 255), (255, 255, 255), colour(rng, 0, 60), vivid(rng)])
+    sheet = Image.new("RGB", size, back)
+    draw = ImageDraw.Draw(sheet)
+    beside = rng.random() < 0.6
+    side = int(min(size) * rng.uniform(0.35, 0.7))
+    x, y = (size[0] // 12, (size[1] - side) // 2) if beside else ((size[0] - side) // 2, size[1] // 12)
+    palette = [vivid(rng) for _ in range(rng.randint(1, 3))]
+    for _ in range(rng.randint(1, 5)):
+        w, h = rng.randint(side // 3, side), rng.randint(side // 3, side)
+        left, top = x + rng.randint(0, side - w), y + rng.randint(0, side - h)
+        fill = rng.choice([*palette, back])
+        shape = rng.choice((draw.ellipse, draw.rectangle, draw.ellipse))
+        shape((left, top, left + w, top + h), fill=fill)
+    face = font(rng, size[1] // (rng.randint(3, 5) if beside else rng.randint(6, 9)), rng.choice(("", "bold")))
+    place = (x + side + size[0] // 20, (size[1] - face.size) // 2) if beside else (size[0] // 5, y + side + 6)
+    draw.text(place, words(rng, 1), font=face, fill=(20, 20, 20) if sum(back) > 380 else (250, 250, 250))
     return sheet
 
 

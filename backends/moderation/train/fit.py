@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ Stages = tuple[tuple[int, float], ...]
 STAGES: Final[Stages] = ((112, 0.56), (160, 0.33), (SIDE, 0.11))
 """Picture side and share of the steps: small pictures teach most for a fifth of the cost (as in progressive resizing,
 Howard, DAWNBench 2018), full size at the end teaches what the network is used on."""
+FINE_STAGES: Final[Stages] = ((160, 0.7), (SIDE, 0.3))
+"""The same for a training that goes on from given weights."""
 WATCH_EVERY: Final = 200
 """Steps between looks at the watched sources, at full size."""
 
@@ -169,8 +171,9 @@ def fit(
     on_step: Callable[[int, float, ContentClassifier], None] = lambda *_: None,
     watch: Data | None = None,
     stages: Stages = STAGES,
+    start: Mapping[str, Any] | None = None,
 ) -> ContentClassifier:
-    """Train from nothing; the same data, plan and machine give the same network.
+    """Train from nothing or from given weights; the same data, plan and machine give the same network.
 
     Args:
         data: pictures to learn from.
@@ -178,6 +181,7 @@ def fit(
         classes: how many there are.
         on_step: called with (step, loss, averaged network) after each step.
         stages: picture sides and their shares of the steps.
+        start: weights to go on from.
         watch: pictures of other sources; training at full size stops when they no longer gain.
 
     Returns:
@@ -186,6 +190,8 @@ def fit(
     torch.manual_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
     network = ContentClassifier(classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start is not None:
+        network.load_state_dict(start)
     average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_moving_average, use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.rate, total_steps=plan.steps, pct_start=0.1)

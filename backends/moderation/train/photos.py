@@ -38,8 +38,16 @@ def _studio(source: Picture, rng: random.Random) -> Picture:
     fitted = max(8, int(thing.width * scale)), max(8, int(thing.height * scale))
     thing, mask = thing.resize(fitted, Image.Resampling.BICUBIC), mask.resize(fitted, Image.Resampling.BILINEAR)
     ground = _paper(rng, size)
-    for _ in range(rng.choice((1, 1, 1, 2, 5))):
-        at = rng.randint(0, max(0, size[0] - fitted[0])), rng.randint(0, max(0, size[1] - fitted[1]))
+    places = [
+        (rng.randint(0, max(0, size[0] - fitted[0])), rng.randint(0, max(0, size[1] - fitted[1])))
+        for _ in range(rng.choice((1, 1, 1, 2, 5)))
+    ]
+    if rng.random() < 0.2:  # many of the same in rows, seen from above
+        columns, rows = rng.randint(2, 5), rng.randint(2, 5)
+        fitted = max(8, int(size[0] / columns * 0.8)), max(8, int(size[1] / rows * 0.8))
+        thing, mask = thing.resize(fitted, Image.Resampling.BICUBIC), mask.resize(fitted, Image.Resampling.BILINEAR)
+        places = [(size[0] * c // columns + 6, size[1] * r // rows + 6) for r in range(rows) for c in range(columns)]
+    for at in places:
         if rng.random() < 0.7:
             shadow = mask.filter(ImageFilter.GaussianBlur(rng.uniform(4, 18))).point(lambda v: v // 2)
             fall = at[0] + rng.randint(-14, 14), at[1] + rng.randint(0, 20)

@@ -18,7 +18,7 @@ from moderation.train import data as pictures
 from moderation.train import report as reports
 from moderation.train.data import CLASSES, Item, Pixels
 from moderation.train.export import export
-from moderation.train.fit import Data, Plan, fit, scores, shrink
+from moderation.train.fit import FINE_STAGES, STAGES, Data, Plan, fit, scores, shrink
 from moderation.train.report import Report
 from moderation.train.speed import CALIBRATION, measure
 
@@ -126,6 +126,7 @@ def train(
     progress: Progress,
     more: Sequence[Path] = (),
     folds: int = 0,
+    start: Path | None = None,
 ) -> Outcome:
     """Train the content-classifier and write its ONNX file, report and pictures to a folder.
 
@@ -136,6 +137,7 @@ def train(
         workers: processes that prepare pictures.
         progress: see `Progress`.
         more: further folders with `train/<class>/*` and perhaps a manifest and `fonts/*`, such as `collect` makes.
+        start: `network.pt` of another training to go on from.
         folds: how many times more to train, each time without some sources, to see the spread; see `spread`.
 
     Raises:
@@ -150,7 +152,9 @@ def train(
         if step % 50 == 0:
             log.write(f"{step}\t{loss:.4f}\n")
 
-    network = fit(learn, plan, len(CLASSES), on_step, watch)
+    weights = None if start is None else torch.load(start, weights_only=True)
+    stages = STAGES if start is None else FINE_STAGES
+    network = fit(learn, plan, len(CLASSES), on_step, watch, stages, weights)
     log.close()
     torch.save(network.state_dict(), output / "network.pt")
     temperature = 1.0
