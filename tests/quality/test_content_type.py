@@ -34,7 +34,7 @@ class Classifier:
         version = Release.load(REPOSITORY / contract.ENTRY / "1").versions[contract.CLASSIFIER]
         folder = store.artefacts(REPOSITORY)[contract.CLASSIFIER, str(version)]
         path = REPOSITORY / contract.CLASSIFIER / str(version) / manifest.FILE
-        self._network = OpenVinoNetwork(folder, 1)
+        self._network = OpenVinoNetwork(folder, 1, "f32")
         self._classes = manifest.load(path).mapping()
 
     def __call__(self, seen: Preprocessed) -> tuple[str, float]:

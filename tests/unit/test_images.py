@@ -16,6 +16,7 @@ from moderation.images.decode import decode, sample_frames
 from moderation.images.hashing import pdq
 from moderation.images.limits import Limits
 from moderation.images.pipeline import PreprocessConfig, preprocess
+from moderation.images.views import View
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 40), (40, 60, 210), (128, 128, 128)
 LOSSLESS = {"PNG", "BMP", "TIFF", "GIF"}
@@ -214,3 +215,19 @@ def test_damaged_bytes_decode_or_are_refused(seed: bytes, cut: int, edits: list[
         assert found.frames[0].dtype == np.uint8
     except InputError as error:
         assert error.reason  # noqa: PT017 - decoding may also succeed
+
+
+def test_a_view_through_a_larger_square_is_reduced_twice() -> None:
+    """Promise: the classifier sees pictures as its training did: stored at one side, then reduced to another."""
+    frame = np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8)
+    once, twice = (View.parse("view", text) for text in ("224x224 stretch", "224x224 stretch through 256"))
+    stored = View(256, 256, letterbox=False).apply(frame)
+    assert (twice.apply(frame) == once.apply(stored)).all()
+    assert twice.apply(frame).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("text", ["224x224 letterbox through 256", "224x224 stretch through 0", "224x224 through 256"])
+def test_an_impossible_view_is_refused_with_the_forms(text: str) -> None:
+    """Promise: the message names the setting and what is allowed."""
+    with pytest.raises(ConfigError, match=r"classifier_view .*stretch through <side>"):
+        View.parse("classifier_view", text)

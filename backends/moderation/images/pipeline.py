@@ -22,7 +22,7 @@ class PreprocessConfig:
 
     limits: Limits = field(default_factory=Limits)
     safety: View = field(default_factory=lambda: View(320, 320, letterbox=True))
-    classifier: View = field(default_factory=lambda: View(224, 224, letterbox=False))
+    classifier: View = field(default_factory=lambda: View(224, 224, letterbox=False, through=256))
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> PreprocessConfig:
