@@ -43,7 +43,6 @@ def test_recall_and_precision_are_those_of_the_table() -> None:
 def test_synthetic_pictures_are_drawn_and_repeatable(name: str) -> None:
     """Promise: every class can be drawn in many ways, and a seed always draws the same."""
     pytest.importorskip("matplotlib", reason=REASON)
-    pytest.importorskip("zxingcpp", reason=REASON)
     from moderation.train.data import spoil
     from moderation.train.drawing import Grounds
     from moderation.train.pictures import GENERATORS

@@ -21,7 +21,6 @@ INLINE_FAULTS: Final = {"faults": "inline"}
 """Parameter that asks a stage for refusals as data; see `serving.adapter.wants_inline_faults`."""
 CHECK_FIRST: Final = {"check_first": "true"}
 """Parameter that asks the ocr-engine for a cheap look before it reads; see `ocr.read`."""
-_NONE: Final[Mapping[str, str]] = {}
 
 
 async def preprocess(run: Run, image: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -86,7 +85,7 @@ async def judge(run: Run, frames: Array) -> Opinion:
 
 async def read(run: Run, frames: Array, info: Mapping[str, Any], act: Act) -> list[dict[str, Any]]:
     """Text of every examined frame; a line that stands still is reported once, at its first frame."""
-    settings = CHECK_FIRST if act == "check" else _NONE
+    settings = CHECK_FIRST if act == "check" else {}
     answers = await asyncio.gather(
         *(run.stage(contract.OCR, {"PIXELS": frame}, ["TEXT", "SCORE", "QUAD"], settings) for frame in frames)
     )

@@ -12,7 +12,7 @@ from moderation.hashes.sha256 import ExactMatch
 from moderation.policy import signals as facts
 from moderation.policy.expression.values import ERROR, Partial, Scope, Unknown
 from moderation.policy.look import Look
-from moderation.policy.rule_schema import DEFAULT_SEVERITY, MAX_DISTANCE
+from moderation.policy.rule_schema import DEFAULT_SEVERITY, FARTHEST
 from moderation.policy.rules import ActingRule, FindingsRule, LinksRule, Rule, TextRule
 from moderation.policy.search import wanted
 from moderation.policy.tables import Tables
@@ -187,7 +187,7 @@ def _hashes(tables: Tables, look: Look) -> Iterator[Reason]:
             continue
         for name, pictures in rule.alike:
             if id(pictures) not in alike:
-                alike[id(pictures)] = pictures.search(str(pdq), MAX_DISTANCE)
+                alike[id(pictures)] = pictures.search(str(pdq), FARTHEST)
             for near in alike[id(pictures)]:
                 if near.distance <= rule.max_distance:
                     origin = {"id": near.id, "source": near.source, "note": near.note}

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from moderation.hashes.pdq import MAX_DISTANCE, MIN_QUALITY
+
 _IDENTIFIER = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _LABEL = r"^[^/\s]+(/[^/\s]+)*$"
 _LIST = r"^[A-Za-z0-9_-]+$"
@@ -38,7 +40,7 @@ PLACES: list[Place] = ["ocr_text", "caption", "code"]
 
 DEFAULT_SEVERITY = {"allow": 0, "review": 2, "block": 6}
 """Severity of an action where a rule gives none."""
-MAX_DISTANCE = 63
+FARTHEST = 63
 """Bits of 256 beyond which PDQ hashes say nothing; pictures that are the same differ in 31 at most."""
 EVERYTHING = "everything"
 """In `overrides`: every rule that is not final."""
@@ -165,10 +167,10 @@ class Hash(Acting):
     lists: Annotated[list[ListName], Field(description="lists/<name>.csv or .txt with SHA-256 digests")] = []
     pdq: Annotated[list[Digest], Field(description="PDQ hashes of pictures")] = []
     pdq_lists: Annotated[list[ListName], Field(description="lists/<name>.csv or .txt with PDQ hashes")] = []
-    max_distance: Annotated[
-        int, Field(ge=0, le=MAX_DISTANCE, description="bits of 256 in which a PDQ hash may differ")
-    ] = 31
-    min_quality: Annotated[int, Field(ge=0, le=100, description="pictures below say too little for PDQ")] = 50
+    max_distance: Annotated[int, Field(ge=0, le=FARTHEST, description="bits of 256 in which a PDQ hash may differ")] = (
+        MAX_DISTANCE
+    )
+    min_quality: Annotated[int, Field(ge=0, le=100, description="pictures below say too little for PDQ")] = MIN_QUALITY
 
 
 class Expression(Acting):
