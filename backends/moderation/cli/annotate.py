@@ -1,4 +1,4 @@
-"""The decision drawn on the picture: boxes of labels, quads of text, the verdict on top."""
+"""The decision drawn on the picture: boxes of labels, quads of text and codes, the verdict on top."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def annotate(data: bytes, result: Mapping[str, Any]) -> bytes:
         result: its RESULT.
     """
     shown = next((f for r in result["reasons"] if (f := r["evidence"].get("frame")) is not None), 0)
-    result = {**result, **{key: [x for x in result[key] if x["frame"] == shown] for key in ("labels", "text")}}
+    result = {**result, **{key: [x for x in result[key] if x["frame"] == shown] for key in ("labels", "text", "codes")}}
     with Image.open(io.BytesIO(data)) as opened:
         if shown:
             opened.seek(shown)
@@ -38,6 +38,11 @@ def annotate(data: bytes, result: Mapping[str, Any]) -> bytes:
     for text in result["text"]:
         corners = [(x * scale, y * scale) for x, y in text["quad"]]
         draw.polygon(corners, outline=guilty.get(str(text["quad"]), _NEUTRAL), width=2)
+    for code in result["codes"]:
+        corners = [(x * scale, y * scale) for x, y in code["quad"]]
+        colour = guilty.get(str(code["quad"]), _NEUTRAL)
+        draw.polygon(corners, outline=colour, width=3)
+        _tag(draw, min(corners), f"code: {code['format']}", colour, font)
     for label in (label for label in result["labels"] if label["box"]):
         x1, y1, x2, y2 = (v * scale for v in label["box"])
         colour = guilty.get(str(label["box"]), _NEUTRAL)
