@@ -15,8 +15,8 @@ MIN_SHARE: Final = 0.02
 DECODED: Final = 300.0
 SEEN: Final = 40.0
 UNSEEN: Final = 0.3
-"""Likelihood ratios of a code's presence. Measured: of 626 pictures without codes 7 had bars of that size that were none,
-and of 225 (documents, photos, memes) none had a decoded code; of 86 with codes 66 were decoded and 16 seen."""
+"""Likelihood ratios of a code's presence. Measured: of 626 pictures without codes 7 had bars of that size that were
+none, and of 225 (documents, photos, memes) none had a decoded code; of 86 with codes 66 were decoded and 16 seen."""
 
 
 def content_type(
