@@ -13,7 +13,7 @@ import numpy as np
 import triton_python_backend_utils as pb
 
 from moderation import contract
-from moderation.errors import InputError, ModerationError, triton_code
+from moderation.errors import InputError, ModerationError
 from moderation.pipeline.items import Item, parse
 from moderation.pipeline.labels import load_labels
 from moderation.pipeline.moderate import moderate
@@ -22,6 +22,7 @@ from moderation.pipeline.run import Run
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 from moderation.serving.metrics import Metrics
+from moderation.telemetry.reference import Reference
 
 SUBJECT = ("x-subject", "x-tenant")
 """Request parameters and forwarded headers that are attributes of the caller, for the policy."""
@@ -34,7 +35,11 @@ class TritonPythonModel:
         self.release = Release.load(folder)
         self.labels = load_labels(folder.parents[1], self.release)
         self.deadline_ms = float(adapter.parameters(args).get("deadline_ms", "10000"))
-        self.metrics = Metrics()
+        self.metrics = Metrics(self.release.versions)
+        if args["model_instance_name"].endswith("_0_0"):  # one instance speaks for the whole server
+            self.metrics.watch_machine()
+        if reference := Reference.load(folder):
+            self.metrics.add(*reference.samples())
 
     async def execute(self, requests: list[Any]) -> list[Any]:
         """All requests of the batch at once, each item on its own."""
@@ -42,6 +47,13 @@ class TritonPythonModel:
         return list(await asyncio.gather(*(self._answer(request) for request in requests)))
 
     async def _answer(self, request: Any) -> Any:
+        started = time.perf_counter()
+        response, error = await self._respond(request)
+        self.metrics.request(time.perf_counter() - started, error)
+        return response
+
+    async def _respond(self, request: Any) -> tuple[Any, Exception | None]:
+        """The response, and the error that it consists of, if it does."""
         try:
             settings = adapter.request_parameters(request)
             request_id = str(settings.get("x-request-id") or request.request_id() or uuid.uuid4())
@@ -50,18 +62,17 @@ class TritonPythonModel:
             subject = {name: str(settings[name]) for name in SUBJECT if name in settings}
             outcomes = await asyncio.gather(*(self._one(item, request, deadline, subject) for item in items))
             if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
-                return adapter.error_response(outcomes[0], self.name)
+                return adapter.error_response(outcomes[0], self.name), outcomes[0]
             results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
-            return adapter.response(
-                {
-                    "DECISION": adapter.strings([r["decision"] for r in results]).reshape(-1, 1),
-                    "SEVERITY": np.array([[r.get("severity", 0)] for r in results], np.int32),
-                    "RESULT": adapter.strings([json.dumps(r, ensure_ascii=False) for r in results]).reshape(-1, 1),
-                }
-            )
+            outputs = {
+                "DECISION": adapter.strings([r["decision"] for r in results]).reshape(-1, 1),
+                "SEVERITY": np.array([[r.get("severity", 0)] for r in results], np.int32),
+                "RESULT": adapter.strings([json.dumps(r, ensure_ascii=False) for r in results]).reshape(-1, 1),
+            }
+            return adapter.response(outputs), None
         except Exception as error:
-            self._count(error)
-            return adapter.error_response(error, self.name)
+            self.metrics.error(error)
+            return adapter.error_response(error, self.name), error
 
     def _deadline(self, settings: dict[str, Any]) -> float:
         """Milliseconds this request may take: the caller's `deadline_ms`, never more than the model's."""
@@ -83,16 +94,10 @@ class TritonPythonModel:
             call = adapter.Caller(request)
             result = await moderate(item, Run(call, self.release, self.labels, deadline, call.cancelled, subject))
         except Exception as error:
-            self._count(error)
+            self.metrics.error(error)
             return error
         self.metrics.result(result)
         return result
-
-    def _count(self, error: Exception) -> None:
-        if isinstance(error, InputError):
-            self.metrics.count("moderation_bad_input_total", reason=error.reason)
-        else:
-            self.metrics.count("moderation_errors_total", code=triton_code(error))
 
     def _document(self, outcome: dict[str, Any] | Exception) -> dict[str, Any]:
         if not isinstance(outcome, Exception):

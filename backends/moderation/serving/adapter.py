@@ -94,10 +94,9 @@ def _where(error: Exception) -> str:
     return place
 
 
-def metric_family(name: str, description: str, *, histogram: bool) -> Any:
-    """A counter or a histogram on the metrics port; its `Metric(labels=…)` makes a series."""
-    kind = pb.MetricFamily.HISTOGRAM if histogram else pb.MetricFamily.COUNTER
-    return pb.MetricFamily(name=name, description=description, kind=kind)
+def metric_family(name: str, description: str, kind: str) -> Any:
+    """A `counter`, `gauge` or `histogram` on the metrics port; its `Metric(labels=…)` makes a series."""
+    return pb.MetricFamily(name=name, description=description, kind=getattr(pb.MetricFamily, kind.upper()))
 
 
 async def call(

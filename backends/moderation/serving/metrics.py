@@ -1,67 +1,77 @@
-"""Business metrics on Triton's metrics port. Labels come from small sets, so the number of series stays bounded."""
+"""Metrics on Triton's metrics port: what `moderation.telemetry` says, through Triton's Python module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from moderation.serving import adapter
+from moderation.telemetry import record
+from moderation.telemetry.catalogue import CATALOGUE
+from moderation.telemetry.machine import Meter
+from moderation.telemetry.record import Sample
 
-SECONDS: Final = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
-"""Buckets around the goal, p95 < 0.15 s."""
-BYTES: Final = [4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 16777216.0]
-PIXELS: Final = [1e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7]
-
-_KINDS: Final = {
-    "moderation_decisions_total": ("Decisions, by what triggered the strongest reason.", None),
-    "moderation_stage_seconds": ("Time of one stage for one item.", SECONDS),
-    "moderation_stage_failures_total": ("Stages without a signal, by model.", None),
-    "moderation_image_bytes": ("Size of the encoded image.", BYTES),
-    "moderation_image_pixels": ("Pixels of the full image.", PIXELS),
-    "moderation_bad_input_total": ("Refused items, by reason.", None),
-    "moderation_errors_total": ("Items without a decision, by status code.", None),
-}
+MACHINE_PERIOD_S: Final = 5.0
 
 
 class Metrics:
-    """The entry model's metrics; every instance of the model adds to the same series."""
+    """The entry model's metrics; every instance of the model adds to the same series.
 
-    def __init__(self) -> None:
-        self._families = {
-            name: adapter.metric_family(name, text, histogram=buckets is not None)
-            for name, (text, buckets) in _KINDS.items()
-        }
+    Args:
+        stages: models whose failures are counted. These and the outcomes start at 0, so that the first failure is
+            already a step that `rate()` sees.
+    """
+
+    def __init__(self, stages: Iterable[str] = ()) -> None:
+        self._families = {name: adapter.metric_family(name, kind.text, kind.kind) for name, kind in CATALOGUE.items()}
         self._series: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
+        for model in stages:
+            self.add(Sample("moderation_stage_failures_total", 0, {"model": model}))
+        for code in ("INTERNAL", "UNAVAILABLE"):
+            self.add(Sample("moderation_errors_total", 0, {"code": code}))
+        for outcome in ("answered", "refused", "failed"):
+            self._of("moderation_request_seconds", {"outcome": outcome})
 
-    def count(self, name: str, **labels: str) -> None:
-        """Add one to a counter."""
-        self._of(name, labels).increment(1)
+    def add(self, *samples: Sample) -> None:
+        """Take samples of any kind of metric."""
+        for name, value, labels in samples:
+            series = self._of(name, labels)
+            kind = CATALOGUE[name].kind
+            if kind == "counter":
+                series.increment(value)
+            elif kind == "gauge":
+                series.set(value)
+            else:
+                series.observe(value)
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Add a value to a histogram."""
-        self._of(name, labels).observe(value)
+    def result(self, result: Mapping[str, Any]) -> None:
+        """Count one RESULT with a decision."""
+        self.add(*record.of_result(result))
+
+    def error(self, error: Exception) -> None:
+        """Count one item without a decision."""
+        self.add(record.of_error(error))
+
+    def request(self, seconds: float, error: Exception | None) -> None:
+        """Count one request and the error it was answered with, if any."""
+        self.add(record.of_request(seconds, error))
+
+    def watch_machine(self) -> None:
+        """Report cores and shared memory of the server, the parent of this process, until the process ends."""
+        threading.Thread(target=self._machine, args=(Meter(os.getppid()),), daemon=True).start()
+
+    def _machine(self, meter: Meter) -> None:
+        pause = threading.Event()
+        while True:
+            self.add(*meter.samples())
+            pause.wait(MACHINE_PERIOD_S)
 
     def _of(self, name: str, labels: Mapping[str, str]) -> Any:
         key = (name, tuple(sorted(labels.items())))
         if key not in self._series:
-            buckets = _KINDS[name][1]
-            extra = {} if buckets is None else {"buckets": buckets}
+            buckets = CATALOGUE[name].buckets
+            extra = {"buckets": list(buckets)} if buckets else {}
             self._series[key] = self._families[name].Metric(labels=dict(labels), **extra)
         return self._series[key]
-
-    def result(self, result: Mapping[str, Any]) -> None:
-        """Count one RESULT with a decision."""
-        reasons = result["reasons"]
-        self.count(
-            "moderation_decisions_total",
-            decision=result["decision"],
-            policy=result["versions"]["policy"],
-            triggered_by=reasons[0]["triggered_by"] if reasons else "none",
-        )
-        for stage, milliseconds in result["timings_ms"].items():
-            self.observe("moderation_stage_seconds", milliseconds / 1e3, stage=stage)
-        for model in result["unknown"]:
-            self.count("moderation_stage_failures_total", model=model)
-        image = result["image"]
-        self.observe("moderation_image_bytes", float(image["bytes"]), format=image["format"])
-        self.observe("moderation_image_pixels", float(image["width"] * image["height"]), format=image["format"])

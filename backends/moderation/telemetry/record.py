@@ -1,0 +1,68 @@
+"""What one decision, one refusal or one request adds to the metrics. Pure: serving/metrics.py hands it to Triton."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from moderation.errors import InputError, OverloadError, triton_code
+from moderation.telemetry import distributions
+
+
+class Sample(NamedTuple):
+    """One step of a counter, or one value of a histogram or gauge."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str]
+
+
+def of_result(result: Mapping[str, Any]) -> Iterator[Sample]:
+    """Samples of one RESULT with a decision."""
+    reasons, image = result["reasons"], result["image"]
+    yield Sample(
+        "moderation_decisions_total",
+        1,
+        {
+            "decision": result["decision"],
+            "policy": result["versions"]["policy"],
+            "triggered_by": reasons[0]["triggered_by"] if reasons else "none",
+        },
+    )
+    for rule, action in {(reason["rule"], reason["action"]) for reason in reasons}:
+        yield Sample("moderation_rules_total", 1, {"rule": rule, "action": action})
+    for stage, milliseconds in result["timings_ms"].items():
+        yield Sample("moderation_stage_seconds", milliseconds / 1e3, {"stage": stage})
+    for model in result["unknown"]:
+        yield Sample("moderation_stage_failures_total", 1, {"model": model})
+    for model in result["skipped"]:
+        yield Sample("moderation_stage_skipped_total", 1, {"model": model})
+    yield Sample("moderation_image_bytes", float(image["bytes"]), {"format": image["format"]})
+    yield Sample("moderation_image_pixels", float(image["width"] * image["height"]), {"format": image["format"]})
+    for signal, place in distributions.of_result(result):
+        yield Sample("moderation_distribution_total", 1, {"signal": signal, "bin": place})
+
+
+def of_error(error: Exception) -> Sample:
+    """Sample of one item that got no decision."""
+    if isinstance(error, InputError):
+        return Sample("moderation_bad_input_total", 1, {"reason": error.reason})
+    return Sample("moderation_errors_total", 1, {"code": triton_code(error)})
+
+
+def of_request(seconds: float, error: Exception | None) -> Sample:
+    """Sample of one request.
+
+    Args:
+        seconds: from its arrival in the entry model to its answer.
+        error: that it was answered with, if it was.
+    """
+    return Sample("moderation_request_seconds", seconds, {"outcome": outcome(error)})
+
+
+def outcome(error: Exception | None) -> str:
+    """`answered`, `refused` (what the caller sent, is or asked too much of) or `failed` (ours)."""
+    if error is None:
+        return "answered"
+    over_quota = isinstance(error, OverloadError) and getattr(error, "reason", "capacity") != "capacity"
+    return "refused" if over_quota or triton_code(error) == "INVALID_ARG" else "failed"
