@@ -32,6 +32,7 @@ from moderation.taxonomy import Taxonomy  # noqa: E402
 RULES: Final = {"labels": 70, "content_type": 10, "text": 60, "findings": 10, "links": 8, "hash": 12, "expression": 30}
 TERMS, FILES, PICTURES = 100_000, 100_000, 10_000
 RUNS: Final = 500
+_QUAD: Final = [[10.5, 20.0], [210.5, 20.0], [210.5, 44.0], [10.5, 44.0]]
 WORDS: Final = [
     "the",
     "a",
@@ -53,6 +54,14 @@ WORDS: Final = [
     "with",
     "at",
     "in",
+    "3",
+    "$25,",
+    "it's",
+    "10:30",
+    "now!",
+    "café",
+    "we’ll",
+    "50%",
 ]
 
 
@@ -118,7 +127,7 @@ def picture(labels: int, lines: int, words: int, chance: random.Random) -> dict[
     return {
         "labels": [{"name": chance.choice(names), "score": 0.4, "source": "s:1"} for _ in range(labels)],
         "content_type": {"name": "photo", "score": 0.9},
-        "text": [{"text": text(), "score": 0.9, "frame": 0} for _ in range(lines)],
+        "text": [{"text": text(), "score": 0.9, "frame": 0, "quad": _QUAD} for _ in range(lines)],
         "caption": text() if lines else None,
         "codes": [{"format": "QRCode", "text": "https://example.com/x"}] if lines else [],
         "image": {"sha256": _digest(chance), "pdq": _digest(chance), "pdq_quality": 90, "format": "JPEG"}

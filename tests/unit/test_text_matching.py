@@ -11,7 +11,7 @@ from rapidfuzz.distance import OSA
 
 from moderation.errors import PolicyError
 from moderation.text.matching import Entry, Hit, Matcher, faults
-from moderation.text.normalize import readings, stretched
+from moderation.text.normalize import readings, spellings, stretched, typed
 from moderation.text.patterns import PatternSet
 
 TERMS = ("free bitcoin", "kill yourself", "ass", "sc@m", "weed", "купить подписчиков", "杀人", "ΟΔΟΣ", "4chan", "don't")
@@ -325,6 +325,24 @@ def test_a_reading_knows_where_everything_stands(text: str) -> None:
             assert first == sorted(first)
             assert last == sorted(last)
             assert all(0 <= a <= b < len(text) for a, b in zip(first, last, strict=True))
+
+
+@given(st.text(st.sampled_from("abcls019@$!|'`. \n_-A\0\t"), max_size=40), st.booleans())
+@settings(max_examples=400)
+def test_the_short_way_for_ascii_reads_as_the_long_way_does(text: str, lone: bool) -> None:
+    """Promise: what makes plain text quick to read changes nothing; a dash at the end forces the long way."""
+    dash = "\n\u2014"
+    for short, long in (
+        ([typed(text)], [typed(text + dash)]),
+        (spellings(text, lone=lone), spellings(text + dash, lone=lone)),
+    ):
+        assert [x.codes.tolist() for x in short] == [x.codes.tolist()[:-2] for x in long]
+        assert [(x.first.tolist(), x.last.tolist()) for x in short] == [
+            (x.first.tolist()[:-2], x.last.tolist()[:-2]) for x in long
+        ]
+    assert [(r.codes.tolist(), r.cuts.tolist()) for r in readings(text)] == [
+        (r.codes.tolist(), r.cuts.tolist()) for r in readings(text + dash)
+    ]
 
 
 @given(st.text(st.sampled_from("éñüàあがハパ한글구กินन्कфйЙabc "), max_size=20))

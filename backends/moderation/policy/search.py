@@ -21,7 +21,7 @@ class Source:
 
 
 class TextSearch:
-    """Finds terms, and says which source they are from."""
+    """Finds terms, and says which source they are from. The sources' entries are without faults."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self.names: dict[str, str] = {}
@@ -29,7 +29,7 @@ class TextSearch:
         for source in sources:
             self.names[source.key] = source.name
             entries += (replace(entry, list_name=source.key) for entry in source.entries)
-        self._matcher = Matcher(entries) if entries else None
+        self._matcher = Matcher(entries, checked=True) if entries else None
 
     def search(self, pieces: Sequence[str]) -> list[Hit]:
         """Each term that is found; `list_name` is the key of its source."""

@@ -159,6 +159,9 @@ def _lines(signals: Signals, found: Any) -> None:
         signals.lost(contract.OCR, MISSING)
         return
     for i, item in enumerate(items):
+        if line := _usual_line(item):
+            signals.text.append(line)
+            continue
         path = f"text[{i}]"
         entry = _object(item, path)
         text = _text(_member(entry, "text", path), f"{path}.text")
@@ -167,6 +170,29 @@ def _lines(signals: Signals, found: Any) -> None:
             signals.lost(contract.OCR, NOT_A_SCORE)
         # A line whose score is broken is still read: what it says may be listed.
         signals.text.append(Line(text, 1.0 if score is None else score, _frame(entry, path), _quad(entry, path)))
+
+
+def _usual_line(item: Any) -> Line | None:
+    """A line as the pipeline sends it, without the care that anything else needs: a page has many."""
+    if type(item) is not dict:
+        return None
+    text, score, frame, quad = item.get("text"), item.get("score"), item.get("frame", 0), item.get("quad")
+    if type(text) is not str or type(score) is not float or not 0 <= score <= 1 or type(frame) is not int:
+        return None
+    if quad is None:
+        return Line(text, score, frame, None)
+    corners = _usual_quad(quad)
+    return Line(text, score, frame, corners) if corners else None
+
+
+def _usual_quad(quad: Any) -> list[list[float]] | None:
+    try:
+        (a, b), (c, d), (e, f), (g, h) = quad
+    except (TypeError, ValueError):
+        return None
+    numbers = {type(a), type(b), type(c), type(d), type(e), type(f), type(g), type(h)} == {float}
+    # a sum is finite only if all parts are
+    return [[a, b], [c, d], [e, f], [g, h]] if numbers and math.isfinite(a + b + c + d + e + f + g + h) else None
 
 
 def _codes(signals: Signals, found: Any) -> None:

@@ -15,6 +15,7 @@ Every reading keeps, for each of its characters, where it stands in the original
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ STRETCH: Final = 3
 MAX_STRETCHES: Final = 3
 """Stretched runs that are read independently of each other (once or twice the letter): 2³ readings at most."""
 
+# A run of letters, digits and signs with a digit or sign in it, of small ASCII letters.
+_DISGUISED: Final = re.compile(r"(?<![0-9a-z@$!|])[a-z]*[0-9@$!|][0-9a-z@$!|]*")
+_LEET_TEXT: Final = str.maketrans(characters.LEET)
+_SHORT: Final = 4_096
+"""Characters from which tables are faster even for ASCII that is full of digits."""
 _PLAIN: Final = Table(characters.plain)
 _LATIN: Final = Table(characters.latin)
 _TYPED: Final = Table(characters.typed)
@@ -73,6 +79,9 @@ class Reading:
 
 def typed(text: str) -> Spelling:
     """The text as a keyboard would have it: see `characters.typed`."""
+    if _is_simple(text):
+        places = np.arange(len(text))
+        return Spelling(characters.to_codes(text), places, places)
     source, first, last = _composed(text)
     codes, places = _TYPED.apply(source)
     return Spelling(codes, first[places], last[places])
@@ -86,6 +95,8 @@ def spellings(text: str, *, lone: bool) -> list[Spelling]:
         lone: whether a digit or sign that stands alone is a letter, as in `f r 3 3`; where separators count, as in
             `buy 7 likes`, it is not.
     """
+    if _is_simple(text):
+        return _ascii_spellings(text, lone)
     source, first, last = _composed(text)
     spelled = [Spelling(codes, first[places], last[places]) for codes, places in (_PLAIN.apply(source),)]
     codes, places = _LATIN.apply(source)
@@ -96,6 +107,41 @@ def spellings(text: str, *, lone: bool) -> list[Spelling]:
     if not np.array_equal(codes, spelled[0].codes):
         spelled.append(Spelling(codes, first[places], last[places]))
     return spelled
+
+
+def _is_simple(text: str) -> bool:
+    """Whether tables are not needed: every character is read in a simple way, as in most text, and there are few."""
+    return len(text) <= _SHORT and text.isascii() and "\0" not in text
+
+
+def _ascii_spellings(text: str, lone: bool) -> list[Spelling]:
+    """As `spellings`, for ASCII: only case, apostrophes and leet make a difference there."""
+    places = np.arange(len(text))
+    folded = text.lower()
+    if "'" in folded or "`" in folded:
+        places = np.asarray([i for i, char in enumerate(folded) if char not in "'`"], np.intp)
+        folded = folded.replace("'", "").replace("`", "")
+    spelled = [Spelling(characters.to_codes(folded), places, places)]
+    undone = _DISGUISED.sub(_without_disguise if lone else _without_disguise_in_words, folded)
+    if undone != folded:
+        spelled.append(Spelling(characters.to_codes(undone), places, places))
+    return spelled
+
+
+def _without_disguise(run: re.Match[str]) -> str:
+    """A run as `_keep_letters` judges it, where a single character may be a letter."""
+    return _undisguised(run.group(), lone=True)
+
+
+def _without_disguise_in_words(run: re.Match[str]) -> str:
+    return _undisguised(run.group(), lone=False)
+
+
+def _undisguised(run: str, lone: bool) -> str:
+    body = run.rstrip(characters.END_MARKS)
+    if (body.isdigit() or not any(map(str.isalpha, body))) and not (lone and len(body) == 1):
+        return run
+    return body.translate(_LEET_TEXT) + " " * (len(run) - len(body))
 
 
 def readings(text: str) -> list[Reading]:
@@ -117,7 +163,7 @@ def stretched(reading: Reading) -> Iterator[Reading]:
     MAX_STRETCHES stretched runs gets the right one.
     """
     codes, cuts = reading.codes, reading.cuts
-    if codes.size < STRETCH:
+    if codes.size < STRETCH or not ((codes[2:] == codes[1:-1]) & (codes[1:-1] == codes[:-2])).any():
         return
     alone = (cuts[:-1] != INSIDE) & (cuts[1:] != INSIDE)
     goes_on = np.zeros(codes.size, bool)
@@ -183,10 +229,12 @@ def _keep_letters(codes: Codes, lone: bool) -> npt.NDArray[np.uint8]:
     in_chunk = (kinds & (characters.WORD | characters.SIGN)) != 0
     if not in_chunk.any():
         return verdict
-    members = np.flatnonzero(in_chunk)
+    members = in_chunk.nonzero()[0]
     kinds = kinds[members]
-    starts = np.flatnonzero(np.diff(members, prepend=-2) != 1)
-    sizes = np.diff(np.append(starts, members.size))
+    first = np.ones(members.size, bool)
+    first[1:] = members[1:] - members[:-1] != 1
+    starts = first.nonzero()[0]
+    sizes = np.append(starts[1:], members.size) - starts
     at = np.arange(members.size)
     last_of_body = np.maximum.reduceat(np.where((kinds & characters.END_MARK) == 0, at, -1), starts)
     has_letter = np.bitwise_or.reduceat(kinds, starts) & characters.LETTER
@@ -200,11 +248,15 @@ def _keep_letters(codes: Codes, lone: bool) -> npt.NDArray[np.uint8]:
 
 def _reading(spelling: Spelling) -> Reading:
     kinds = characters.flags(spelling.codes)
-    keep = np.flatnonzero(kinds & characters.WORD)
-    kinds = kinds[keep]
+    keep = (kinds & characters.WORD).nonzero()[0]
     cuts = np.full(keep.size + 1, SEPARATED, np.uint8)
     if keep.size:
+        kinds = kinds[keep]
+        gap = keep[1:] - keep[:-1] != 1
         unspaced = (kinds & characters.UNSPACED) != 0
-        seam = (unspaced[1:] | unspaced[:-1]) & ((kinds[1:] & characters.MARK) == 0)
-        cuts[1:-1] = np.where(np.diff(keep) != 1, SEPARATED, np.where(seam, TOUCHING, INSIDE))
+        if unspaced.any():
+            seam = (unspaced[1:] | unspaced[:-1]) & ((kinds[1:] & characters.MARK) == 0)
+            cuts[1:-1] = np.where(gap, SEPARATED, np.where(seam, TOUCHING, INSIDE))
+        else:
+            cuts[1:-1] = gap  # SEPARATED is 1, INSIDE is 0
     return Reading(spelling.codes[keep], cuts, spelling.first[keep], spelling.last[keep])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import idna
@@ -22,6 +22,7 @@ def _registries() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
+@lru_cache(1024)
 def ascii_host(name: str) -> str | None:
     """A host name in lower-case ASCII (`bücher.de` is `xn--bcher-kva.de`); None when it cannot be one."""
     host = name.lower().rstrip(".")

@@ -36,6 +36,8 @@ _NAMED: Final = re.compile(
     rf"(?:[:=>~➡→-]{{1,3}}\s{{0,3}}@?|@)\s?{_ACCOUNT}(?![\w@])",
     re.IGNORECASE,
 )
+_MARK: Final = re.compile(r"(?:@\s?|[:=>~➡→-]\s{0,4})(?=[\w.-]{0,31}[^\W\d_])[A-Za-z0-9_]")
+"""Stands in every account with its first letter; most lines have none."""
 _AT_NAME: Final = re.compile(rf"(?<![\w.@/+-])@{_ACCOUNT}(?![\w@])")
 # Hosts and the path before the account.
 _SITES: Final = {
@@ -59,6 +61,8 @@ def handles(text: str, urls: Sequence[Span]) -> Iterator[Span]:
         urls: the links in it.
     """
     known: list[Span] = []
+    if not urls and not _MARK.search(text):
+        return
     for url in urls:
         parts = urlsplit(url.value)
         platform = _SITES.get(url.detail.removeprefix("www.").removeprefix("m."))

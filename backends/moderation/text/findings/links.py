@@ -30,10 +30,14 @@ _SPELLED_DOT: Final = (
     rf"(?=(?:{'|'.join(sorted(COMMON))}|\w{{2,30}}\sdot\s)\b)"
 )
 _DOT: Final = re.compile(f"{_BRACKETED_DOT}|{_SPELLED_DOT}|[\u3002\uff61]", re.IGNORECASE)
+_BRACKETS: Final = "[({<"
+_DISGUISED_DOTS: Final = f"{_BRACKETS}\u3002\uff61"
+"""What a match of _DOT begins with, but for the word `dot`."""
 DOT: Final = "\ue000"
 """A dot that was disguised, until the candidates are judged."""
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ANY_DOT: Final = f"[.{DOT}]"
+_INNER_DOT: Final = re.compile(rf"[^\W_]{_ANY_DOT}[^\W_]")
 # With the name of a user, as in `https://your-bank.com@evil.com/`, whose host is evil.com.
 _SCHEME: Final = r"(?P<scheme>h(?:tt|xx|\*\*)ps?|ftp)\s?:\s?/\s?/\s?(?:[^\s/?#@]{1,100}@)?"
 _HOST: Final = rf"(?P<host>{_LABEL}(?:{_ANY_DOT}{_LABEL}){{1,9}})"
@@ -44,6 +48,8 @@ _GAPPED: Final = re.compile(
 )
 _ENDING: Final = ".,;:!?'\"*_~)]}>»”’"
 
+_AT_MARKS: Final = f"@{_BRACKETS}{DOT}"
+"""One of them is in every text with an address: an `at` as a word counts only before a disguised dot."""
 _AT: Final = re.compile(r"\s?(?:@|[\[({<]\s?(?:at|@|ät|arroba)\s?[\])}>])\s?|(?P<word>\s(?:at|AT|At)\s)", re.IGNORECASE)
 _LOCAL: Final = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.{DOT}_%+'-]{{0,62}}[A-Za-z0-9_+-])?$")
 _MAIL_HOST: Final = re.compile(rf"{_LABEL}(?:{_ANY_DOT}{_LABEL}){{1,9}}")
@@ -63,14 +69,25 @@ class Links:
 
 def links(typed: Text) -> Links:
     """Links and e-mail addresses of a text as a keyboard would have it."""
-    text = typed.replace(_DOT, lambda _: DOT)
-    plain = [link for match in _LINK.finditer(text.text) if (link := _judged(match, text.text, gapped=False))]
-    gapped = [link for match in _GAPPED.finditer(text.text) if (link := _judged(match, text.text, gapped=True))]
+    # Most lines have nothing of the kind: what every link or address needs is looked for first, which is quick.
+    text = typed.replace(_DOT, lambda _: DOT) if _has_disguised_dot(typed.text) else typed
+    plain = _candidates(_LINK, text.text, gapped=False) if _INNER_DOT.search(text.text) else []
+    maybe_gapped = "/" in text.text or "www" in text.text.lower()
+    gapped = _candidates(_GAPPED, text.text, gapped=True) if maybe_gapped else []
     free = set(apart((link.span for link in gapped), [link.span for link in plain]))
     every = [*plain, *(link for link in gapped if link.span in free)]
-    emails = tuple(apart(_emails(text.text), [link.head for link in every if link.head]))
+    maybe_email = any(mark in text.text for mark in _AT_MARKS)
+    emails = tuple(apart(_emails(text.text), [link.head for link in every if link.head])) if maybe_email else ()
     urls = (*(link.span for link in every if link.head), *apart((link.span for link in every if not link.head), emails))
     return Links(text, urls, emails)
+
+
+def _has_disguised_dot(text: str) -> bool:
+    return any(mark in text for mark in _DISGUISED_DOTS) or "dot" in text.lower()
+
+
+def _candidates(rule: re.Pattern[str], text: str, *, gapped: bool) -> list[_Link]:
+    return [link for match in rule.finditer(text) if (link := _judged(match, text, gapped=gapped))]
 
 
 # --- e-mail

@@ -34,10 +34,12 @@ IBAN_LENGTHS: Final = {
     "SM": 27, "SO": 23, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
     "YE": 30,
 }  # fmt: skip
+_DIGIT: Final = re.compile(r"\d")
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[ .-]?[0-9OoIl]{2}(?:[ .-]?[A-Za-z0-9]){11,34}")
 _DIGITS_FOR: Final = str.maketrans("OIL", "011")
 _IPV4: Final = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\w)")
 _IPV6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:[0-9.]{7,15})?(?![\w:])")
+_COLONS: Final = 6  # of an address that leaves nothing out, its last two parts perhaps as IPv4
 _VERSION: Final = re.compile(r"(?:\bv|\bver(?:sion)?[.:]?|\brelease|\bbuild|[=<>~]=)\s*$", re.IGNORECASE)
 
 
@@ -59,6 +61,8 @@ def iban_is_valid(iban: str) -> bool:
 
 def cards(text: str) -> Iterator[Span]:
     """Payment cards; the detail is the brand."""
+    if not _DIGIT.search(text):
+        return
     for match in _CARD.finditer(text):
         digits = re.sub(r"\D", "", match.group())
         brand = next((name for name, rule in _BRANDS if rule.fullmatch(digits)), None)
@@ -68,7 +72,7 @@ def cards(text: str) -> Iterator[Span]:
 
 def ibans(text: str) -> Iterator[Span]:
     """IBANs in capitals without spaces; a capital O or I that text recognition saw for a digit is mended."""
-    at = 0
+    at = 0 if _DIGIT.search(text) else len(text)
     while match := _IBAN.search(text, at):
         at = match.start() + 1
         places = [i for i in range(*match.span()) if text[i].isalnum()]
@@ -86,10 +90,10 @@ def ibans(text: str) -> Iterator[Span]:
 
 def addresses(text: str) -> Iterator[Span]:
     """IP addresses that stand alone or in links; four-part version numbers are left out where a word says so."""
-    for match in _IPV4.finditer(text):
+    for match in _IPV4.finditer(text) if text.count(".") >= 3 else ():
         if not _VERSION.search(text, max(0, match.start() - 12), match.start()):
             yield from _address(match)
-    for match in _IPV6.finditer(text):
+    for match in _IPV6.finditer(text) if "::" in text or text.count(":") >= _COLONS else ():
         # `12:30` and `::` are no addresses that anybody means.
         if match.group().count(":") >= 2 and sum(c not in ":." for c in match.group()) >= 5:
             yield from _address(match)

@@ -21,6 +21,7 @@ REGIONS: Final = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _RUN: Final = re.compile(r"(?<![^\W\d_])[\dOoIl|SB]{2,15}(?![^\W\d_])")
 # Tables (gaps, several slashes, slashes between decimals) and single decimal numbers.
 _COLUMNS: Final = re.compile(r".*(?:\s\s|/.*[/.]|\..*/)|[1-9]\d*\.\d+\Z", re.DOTALL)
+_DIGIT: Final = re.compile(r"\d")
 _MISREAD: Final = str.maketrans("OoIl|SB", "0011158")
 
 
@@ -31,7 +32,7 @@ def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
         text: as a keyboard would have it.
         regions: countries (ISO 3166) whose national numbers count; numbers with `+` and country code always do.
     """
-    if sum(map(str.isdigit, text)) < MIN_DIGITS or not (regions or "+" in text):
+    if len(_DIGIT.findall(text)) < MIN_DIGITS or not (regions or "+" in text):
         return
     mended = _RUN.sub(_mend, text)
     known: list[Span] = []
