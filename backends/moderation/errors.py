@@ -8,6 +8,7 @@
     ├── ServerError           a client got no decision from the server             UNAVAILABLE
     └── ConfigError           a file or setting of the operator                    INTERNAL
         ├── PolicyError       a policy file (all its faults at once)
+        ├── RoutesError       a routes file (all its faults at once)
         ├── ExpressionError   an expression of a policy cannot be read
         ├── ModelBuildError   a model cannot be built or verified
         └── LaunchError       the server cannot be started on this machine
@@ -105,6 +106,20 @@ class PolicyError(ConfigError):
 
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
+        self.faults = faults
+
+
+class RoutesError(ConfigError):
+    """A routes file is refused.
+
+    Args:
+        file: the file.
+        faults: one line each: line, path, value, what is allowed.
+    """
+
+    def __init__(self, file: object, faults: tuple[str, ...]) -> None:
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__("\n  ".join((f"{file}: {count} in the routes:", *faults)))
         self.faults = faults
 
 

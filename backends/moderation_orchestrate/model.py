@@ -15,16 +15,19 @@ import triton_python_backend_utils as pb
 from moderation import contract
 from moderation.errors import InputError, ModerationError
 from moderation.pipeline.items import Item, parse
-from moderation.pipeline.labels import load_labels
-from moderation.pipeline.moderate import moderate
 from moderation.pipeline.release import Release
-from moderation.pipeline.run import Run
+from moderation.pipeline.run import Call, Run
+from moderation.rollout import router
+from moderation.rollout.answer import answer
+from moderation.rollout.plan import Plan
+from moderation.rollout.router import Router
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 from moderation.serving.metrics import Metrics
+from moderation.telemetry.record import Sample
 from moderation.telemetry.reference import Reference
 
-SUBJECT = ("x-subject", "x-tenant")
+SUBJECT = (router.SUBJECT, "x-tenant")
 """Request parameters and forwarded headers that are attributes of the caller, for the policy."""
 
 
@@ -32,10 +35,10 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self.name = args["model_name"]
         folder = Path(pb.get_model_dir())
-        self.release = Release.load(folder)
-        self.labels = load_labels(folder.parents[1], self.release)
+        release = Release.load(folder)
         self.deadline_ms = float(adapter.parameters(args).get("deadline_ms", "10000"))
-        self.metrics = Metrics(self.release.versions)
+        self.metrics = Metrics(release.versions)
+        self.router = Router(release, folder, self._routes_changed)
         if args["model_instance_name"].endswith("_0_0"):  # one instance speaks for the whole server
             self.metrics.watch_machine()
         if reference := Reference.load(folder):
@@ -60,7 +63,7 @@ class TritonPythonModel:
             items = parse({t.name: adapter.array(request, t.name) for t in contract.MODELS[contract.ENTRY].inputs})
             deadline = time.monotonic() + self._deadline(settings) / 1e3
             subject = {name: str(settings[name]) for name in SUBJECT if name in settings}
-            outcomes = await asyncio.gather(*(self._one(item, request, deadline, subject) for item in items))
+            outcomes = await asyncio.gather(*(self._one(item, request, settings, deadline, subject) for item in items))
             if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
                 return adapter.error_response(outcomes[0], self.name), outcomes[0]
             results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
@@ -86,18 +89,30 @@ class TritonPythonModel:
         return min(value, self.deadline_ms)
 
     async def _one(
-        self, item: Item | InputError, request: Any, deadline: float, subject: dict[str, str]
+        self, item: Item | InputError, request: Any, settings: dict[str, Any], deadline: float, subject: dict[str, str]
     ) -> dict[str, Any] | Exception:
         try:
             if isinstance(item, InputError):
                 raise item
-            call = adapter.Caller(request)
-            result = await moderate(item, Run(call, self.release, self.labels, deadline, call.cancelled, subject))
+            caller = adapter.Caller(request)
+
+            def run(plan: Plan, call: Call) -> Run:
+                return Run(call, *self.router.parts(plan), deadline, caller.cancelled, subject)
+
+            plan = self.router.plan(item, subject, settings)
+            found = await answer(item, plan, caller, run)
+            result = found.result
         except Exception as error:
             self.metrics.error(error)
             return error
         self.metrics.result(result)
         return result
+
+    def _routes_changed(self, fault: str | None) -> None:
+        outcome = "refused" if fault else "taken"
+        self.metrics.add(Sample("moderation_routes_reads_total", 1, {"outcome": outcome}))
+        if fault:
+            adapter.log_error(f"{self.name}: the old routes stay in force: {fault}")
 
     def _document(self, outcome: dict[str, Any] | Exception) -> dict[str, Any]:
         if not isinstance(outcome, Exception):

@@ -79,6 +79,11 @@ def report(error: Exception, model: str) -> str:
     return f"{model}: unexpected {type(error).__name__}"
 
 
+def log_error(sentence: str) -> None:
+    """A line in the server's log."""
+    pb.Logger.log_error(sentence)
+
+
 def error_response(error: Exception, model: str) -> Any:
     """An error with the status code of the one table."""
     return pb.InferenceResponse(error=pb.TritonError(report(error, model), getattr(pb.TritonError, triton_code(error))))

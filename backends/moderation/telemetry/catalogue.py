@@ -51,6 +51,9 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "moderation_image_pixels": Kind("histogram", "Pixels of the full image.", ("format",), PIXELS),
     "moderation_bad_input_total": Kind("counter", "Refused items, by reason.", ("reason",)),
     "moderation_errors_total": Kind("counter", "Items without a decision, by status code.", ("code",)),
+    "moderation_routes_reads_total": Kind(
+        "counter", "Changes of the routes that were taken or refused, counted by each instance.", ("outcome",)
+    ),
     "moderation_distribution_total": Kind(
         "counter",
         "Decisions, content types and greatest scores by bin, to compare with the reference.",

@@ -1,0 +1,131 @@
+"""Versions side by side on a running server: shares, overrides, a version that fails, routes that change."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+import yaml
+
+from moderation import contract, schemas
+from moderation.client import Client
+from moderation.launcher.run import REPOSITORY
+from moderation.rollout import routes
+from moderation.rollout.watch import POLL_S
+from moderation.samples import render
+from serving.conftest import Running, launched
+
+SUNSET = render()["sunset.png"]
+POLICY = contract.DECISION_LOGIC
+WORDS = "harmless words"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository with a second policy, which blocks some words that the first one allows."""
+    path = Path(shutil.copytree(REPOSITORY, tmp_path_factory.mktemp("rollout") / "repository"))
+    second = Path(shutil.copytree(path / POLICY / "1", path / POLICY / "2"))
+    (second / "lists" / "threats.txt").write_text(f"{WORDS}\n")
+    (second / "tests.yaml").unlink()
+    return path
+
+
+@pytest.fixture(scope="module")
+def running(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with launched(tmp_path_factory.mktemp("rollout"), f"--repository={repository}") as found:
+        yield found
+
+
+def route(repository: Path, weights: dict[int, float], **more: Any) -> None:
+    """Put routes of the policy in force."""
+    arms = [{"version": version, "weight": weight} for version, weight in weights.items()]
+    path = repository / contract.ENTRY / "1" / routes.FILE
+    scratch = path.with_name("scratch")
+    scratch.write_text(yaml.safe_dump({"routes": [{"model": POLICY, "arms": arms, **more}]}))
+    scratch.replace(path)
+    time.sleep(3 * POLL_S)  # instances that get no request see it too
+
+
+def ask(running: Running, subject: str | None = None) -> dict[str, Any]:
+    """RESULT of a picture with words that only the second policy blocks."""
+    with Client(running.http, headers={"x-subject": subject} if subject else {}) as client:
+        (result,) = client.moderate([SUNSET], [WORDS])
+    jsonschema.validate(result, schemas.result())
+    return result
+
+
+def version(result: dict[str, Any]) -> int:
+    """Who decided; checks that the decision is that version's."""
+    found = int(result["versions"][POLICY])
+    assert result["decision"] == {1: "allow", 2: "block"}[found]
+    return found
+
+
+def test_without_a_route_the_release_decides(running: Running) -> None:
+    """Promise: a version that is loaded gets no request before a route says so."""
+    result = ask(running)
+    assert (version(result), "routes" in result) == (1, False)
+
+
+def test_shares_are_sticky_and_grow(running: Running, repository: Path) -> None:
+    """Promise: callers keep their version, a greater share takes no one back, and RESULT says who and why."""
+    callers = [f"caller-{n}" for n in range(30)]
+    seen: list[dict[str, int]] = []
+    for share in (30, 30, 60):
+        route(repository, {1: 100 - share, 2: share})
+        results = {caller: ask(running, caller) for caller in callers}
+        seen.append({caller: version(result) for caller, result in results.items()})
+        assert all(r["routes"] == {POLICY: {"version": version(r), "by": "subject"}} for r in results.values())
+    assert seen[0] == seen[1]
+    assert all(seen[2][caller] == 2 for caller, found in seen[1].items() if found == 2)
+    assert 1 <= Counter(seen[0].values())[2] < Counter(seen[2].values())[2] < 30
+
+
+def test_callers_without_a_name_are_shared_by_picture(running: Running, repository: Path) -> None:
+    """Promise: without a subject the same picture sees the same version."""
+    route(repository, {1: 50, 2: 50})
+    first = ask(running)
+    assert first["routes"][POLICY]["by"] == "image"
+    assert {version(ask(running)) for _ in range(5)} == {version(first)}
+
+
+def test_a_tester_reaches_a_version_without_a_share(running: Running, repository: Path) -> None:
+    """Promise: the request parameter `versions` chooses among the listed versions, and refuses others in words."""
+    route(repository, {1: 100, 2: 0})
+    inputs = []
+    for name, value in (("IMAGE", SUNSET), ("TEXT", WORDS.encode())):
+        inputs.append(triton.InferInput(name, [1, 1], "BYTES"))
+        inputs[-1].set_data_from_numpy(np.array([[value]], object))
+    client = triton.InferenceServerClient(running.grpc.removeprefix("grpc://"))
+    answer = client.infer(contract.ENTRY, inputs, parameters={"versions": f"{POLICY}:2"})
+    assert answer.as_numpy("DECISION")[0, 0] == b"block"
+    with pytest.raises(triton.InferenceServerException, match=f"allowed: {POLICY}:1, {POLICY}:2"):
+        client.infer(contract.ENTRY, inputs, parameters={"versions": f"{POLICY}:7"})
+    client.close()
+
+
+def test_a_version_that_fails_costs_nobody_an_answer(running: Running, repository: Path) -> None:
+    """Promise: where the version on trial does not answer, the stable one does, and RESULT says so."""
+    route(repository, {1: 60, 9: 40})  # no such version is loaded
+    results = [ask(running, f"caller-{n}") for n in range(10)]
+    assert {version(result) for result in results} == {1}
+    assert all(result["unknown"] == [] for result in results)
+    assert {result["routes"][POLICY]["by"] for result in results} == {"subject", "fallback"}
+
+
+def test_faulty_routes_change_nothing(running: Running, repository: Path) -> None:
+    """Promise: a broken file leaves the routes before it in force."""
+    route(repository, {2: 100})
+    assert version(ask(running)) == 2
+    route(repository, {2: 50})
+    assert version(ask(running)) == 2
+    route(repository, {1: 100})
+    assert version(ask(running)) == 1
