@@ -51,6 +51,10 @@ bench-text: $(STAMP) ## term lists and findings in text (2 min)
 bench-hashes: $(STAMP) ## lookups in a million picture hashes (5 min)
 	@$(BIN)/python tests/bench/hashes.py
 
+decisions: $(STAMP) ## record what is decided over the real images (FILE=before.jsonl), to compare after a change (15 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/decisions.py --record $(or $(FILE),decisions.jsonl)
+
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --check .
@@ -61,4 +65,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run test test-torch bench bench-policy bench-text bench-hashes lint lock
+.PHONY: help env models run test test-torch bench bench-policy bench-text bench-hashes decisions lint lock

@@ -18,7 +18,7 @@ class TritonPythonModel:
         self.name = args["model_name"]
         settings = adapter.parameters(args)
         self.network = OpenVinoNetwork(
-            Path(pb.get_model_dir()), int(settings.get("threads", "1")), settings.get("precision", "auto")
+            Path(pb.get_model_dir()), int(settings.get("threads", "1")), settings.get("precision", "f32")
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
