@@ -13,9 +13,9 @@ from moderation.errors import ConfigError
 
 MODEL_FILE: Final = "model.xml"
 PRECISIONS: Final = ("auto", "f32")
-"""`f32` gives the same scores on every processor; `auto` lets OpenVINO compute in bfloat16 where the processor has it, and
-scores move by up to 0.02. Measured on the default networks: 1.5-1.6 times as fast on an AMD EPYC, 1.3-1.5 times as slow
-on a Xeon that has the instructions without AMX."""
+"""`f32` gives the same scores on every processor; `auto` lets OpenVINO compute in bfloat16 where the processor has it,
+and scores move by up to 0.02. Measured on the default networks: 1.5-1.6 times as fast on an AMD EPYC, 1.3-1.5 times as
+slow on a Xeon that has the instructions without AMX."""
 
 
 class OpenVinoNetwork:
