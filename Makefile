@@ -27,7 +27,10 @@ run: $(STAMP) ## start the server, moderate the samples, keep serving until Ctrl
 	@$(BIN)/moderation models build
 	@exec $(BIN)/moderation serve --demo
 
-test: $(STAMP) ## the whole suite against a real tritonserver
+prometheus: ## prometheus and promtool for the tests, from Debian's package (5 s, cached)
+	@bash tests/deploy/prometheus.sh
+
+test: $(STAMP) prometheus ## the whole suite against a real tritonserver
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
 
@@ -65,4 +68,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run test test-torch bench bench-policy bench-text bench-hashes decisions lint lock
+.PHONY: help env models run prometheus test test-torch bench bench-policy bench-text bench-hashes decisions lint lock
