@@ -2,8 +2,10 @@
 
     ModerationError
     ├── InputError            the caller's bytes, tensors or parameters            INVALID_ARG
+    ├── AccessError           who the caller is, or what the caller may            INVALID_ARG
     ├── DeadlineError         the request's own time is used up                    UNAVAILABLE
     ├── OverloadError         no capacity now, try again later                     UNAVAILABLE
+    ├── AuditError            a decision could not be put on record                UNAVAILABLE
     ├── StageError            a composing model failed                             INTERNAL
     ├── ServerError           a client got no decision from the server             UNAVAILABLE
     └── ConfigError           a file or setting of the operator                    INTERNAL
@@ -76,12 +78,41 @@ class InputError(ModerationError):
         return cls(fault["message"], reason=fault["reason"], limit=fault["limit"], value=fault["value"])
 
 
+class AccessError(ModerationError):
+    """The caller is not known, or may not do this.
+
+    Triton has no status of its own for that (HTTP 401, 403); the message starts with `unauthenticated:` or
+    `permission denied:`.
+
+    Args:
+        message: says what is missing, never the token.
+        reason: short slug; the label of the `denied` metric.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class DeadlineError(ModerationError):
     """The request's deadline passed before its answer was ready."""
 
 
 class OverloadError(ModerationError):
-    """There is no capacity for this request now."""
+    """There is no capacity, or none left of the caller's quota, for this request now.
+
+    Args:
+        message: what is used up, and when to try again.
+        reason: short slug; the label of the `limited` metric.
+    """
+
+    def __init__(self, message: str, *, reason: str = "capacity") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class AuditError(ModerationError):
+    """A decision could not be put on record, and none leaves without that."""
 
 
 class StageError(ModerationError):
@@ -147,8 +178,10 @@ class LaunchError(ConfigError):
 # The most specific class wins. Names are those of TRITONSERVER_Error_Code; UNKNOWN is never used.
 _CODES: Final[dict[type[ModerationError], str]] = {
     InputError: "INVALID_ARG",
+    AccessError: "INVALID_ARG",
     DeadlineError: "UNAVAILABLE",
     OverloadError: "UNAVAILABLE",
+    AuditError: "UNAVAILABLE",
     StageError: "INTERNAL",
     ServerError: "UNAVAILABLE",
     ConfigError: "INTERNAL",

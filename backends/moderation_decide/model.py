@@ -25,8 +25,8 @@ class TritonPythonModel:
 
     def _answer(self, request: Any) -> Any:
         try:
+            inline = adapter.wants_inline_faults(adapter.from_pipeline(request, self.name))
             items = adapter.required(request, "SIGNALS").reshape(-1)
-            inline = adapter.wants_inline_faults(request)
             verdicts = [json.dumps(self._verdict(item, inline), ensure_ascii=False) for item in items]
             return adapter.response({"VERDICT": adapter.strings(verdicts).reshape(-1, 1)})
         except Exception as error:

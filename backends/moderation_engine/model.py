@@ -27,6 +27,7 @@ class TritonPythonModel:
         groups: dict[tuple[Any, ...], list[tuple[int, dict[str, Any]]]] = defaultdict(list)
         for index, request in enumerate(requests):
             try:
+                adapter.from_pipeline(request, self.name)
                 inputs = {name: adapter.required(request, name) for name in self.network.inputs}
             except Exception as error:
                 responses[index] = adapter.error_response(error, self.name)

@@ -42,8 +42,8 @@ class TritonPythonModel:
                 )
                 return found["INDICES"], found["SCORES"]
 
+            first = adapter.from_pipeline(request, self.name).get("check_first") == "true"
             pixels = adapter.required(request, "PIXELS")
-            first = adapter.request_parameters(request).get("check_first") == "true"
             lines = await read(pixels, detect, recognise, self.config, self.characters, check_first=first)
             return adapter.response(as_tensors(lines))
         except Exception as error:

@@ -14,10 +14,10 @@ import triton_python_backend_utils as pb
 
 from moderation import contract
 from moderation.errors import InputError, ModerationError
+from moderation.guard.guard import Guard, Ticket
 from moderation.pipeline.items import Item, parse
 from moderation.pipeline.release import Release
 from moderation.pipeline.run import Call, Run
-from moderation.rollout import router
 from moderation.rollout.answer import answer
 from moderation.rollout.plan import Plan
 from moderation.rollout.router import Router
@@ -27,9 +27,6 @@ from moderation.serving.metrics import Metrics
 from moderation.telemetry.record import Sample
 from moderation.telemetry.reference import Reference
 
-SUBJECT = (router.SUBJECT, "x-tenant")
-"""Request parameters and forwarded headers that are attributes of the caller, for the policy."""
-
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
@@ -38,11 +35,16 @@ class TritonPythonModel:
         release = Release.load(folder)
         self.deadline_ms = float(adapter.parameters(args).get("deadline_ms", "10000"))
         self.metrics = Metrics(release.versions)
+        self.guard = Guard.from_environment(self.metrics.add)
         self.router = Router(release, folder, self._routes_changed)
         if args["model_instance_name"].endswith("_0_0"):  # one instance speaks for the whole server
             self.metrics.watch_machine()
         if reference := Reference.load(folder):
             self.metrics.add(*reference.samples())
+
+    def finalize(self) -> None:
+        """The audit log gets what still waits."""
+        self.guard.close()
 
     async def execute(self, requests: list[Any]) -> list[Any]:
         """All requests of the batch at once, each item on its own."""
@@ -60,13 +62,17 @@ class TritonPythonModel:
         try:
             settings = adapter.request_parameters(request)
             request_id = str(settings.get("x-request-id") or request.request_id() or uuid.uuid4())
-            items = parse({t.name: adapter.array(request, t.name) for t in contract.MODELS[contract.ENTRY].inputs})
-            deadline = time.monotonic() + self._deadline(settings) / 1e3
-            subject = {name: str(settings[name]) for name in SUBJECT if name in settings}
-            outcomes = await asyncio.gather(*(self._one(item, request, settings, deadline, subject) for item in items))
-            if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
-                return adapter.error_response(outcomes[0], self.name), outcomes[0]
-            results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
+            inputs = {t.name: adapter.array(request, t.name) for t in contract.MODELS[contract.ENTRY].inputs}
+            with self.guard.admit(settings, inputs) as ticket:
+                deadline = time.monotonic() + ticket.deadline_ms(self._deadline(settings)) / 1e3
+                items = [ticket.item(item) for item in parse(inputs)]
+                outcomes = await asyncio.gather(
+                    *(self._one(item, request, settings, deadline, ticket) for item in items)
+                )
+                if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
+                    return adapter.error_response(outcomes[0], self.name), outcomes[0]
+                results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
+                results = await self.guard.record(ticket, request_id, results, deadline - time.monotonic())
             outputs = {
                 "DECISION": adapter.strings([r["decision"] for r in results]).reshape(-1, 1),
                 "SEVERITY": np.array([[r.get("severity", 0)] for r in results], np.int32),
@@ -89,17 +95,17 @@ class TritonPythonModel:
         return min(value, self.deadline_ms)
 
     async def _one(
-        self, item: Item | InputError, request: Any, settings: dict[str, Any], deadline: float, subject: dict[str, str]
+        self, item: Item | InputError, request: Any, settings: dict[str, Any], deadline: float, ticket: Ticket
     ) -> dict[str, Any] | Exception:
         try:
             if isinstance(item, InputError):
                 raise item
-            caller = adapter.Caller(request)
+            caller, limits = adapter.Caller(request), ticket.tenant.image_limits()
 
             def run(plan: Plan, call: Call) -> Run:
-                return Run(call, *self.router.parts(plan), deadline, caller.cancelled, subject)
+                return Run(call, *self.router.parts(plan), deadline, caller.cancelled, ticket.subject, limits)
 
-            plan = self.router.plan(item, subject, settings)
+            plan = self.router.plan(item, ticket.subject, settings)
             found = await answer(item, plan, caller, run)
             result = found.result
         except Exception as error:

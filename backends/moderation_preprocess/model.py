@@ -25,10 +25,12 @@ class TritonPythonModel:
 
     def _answer(self, request: Any) -> Any:
         try:
+            settings = adapter.from_pipeline(request, self.name)
+            config = self.config.narrowed(settings)
             try:
-                result = preprocess(bytes(adapter.required(request, "IMAGE").reshape(-1)[0]), self.config)
+                result = preprocess(bytes(adapter.required(request, "IMAGE").reshape(-1)[0]), config)
             except InputError as error:
-                if adapter.wants_inline_faults(request):
+                if adapter.wants_inline_faults(settings):
                     return self._fault(error)
                 raise
             return adapter.response(

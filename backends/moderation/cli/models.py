@@ -24,6 +24,7 @@ from moderation.models.sources import describe
 app = typer.Typer(help="The networks: build, add, list, verify; status on a server.", no_args_is_help=True)
 app.command()(add)
 Repository = Annotated[Path, typer.Option(help="Model repository.")]
+Url = Annotated[str, typer.Option(help="HTTP address of the server.")]
 _COLOURS: Final = {"built": "green", "READY": "green", "missing": "yellow", "LOADING": "yellow"}
 
 
@@ -121,7 +122,21 @@ def verify(repository: Repository = REPOSITORY) -> None:
 
 
 @app.command()
-def status(url: Annotated[str, typer.Option(help="HTTP address of the server.")] = "http://127.0.0.1:8000") -> None:
+def load(model: str, url: Url = "http://127.0.0.1:8000") -> None:
+    """Load a model of a running server, or what changed in it."""
+    with _errors():
+        Control(url).load(model)
+
+
+@app.command()
+def unload(model: str, url: Url = "http://127.0.0.1:8000") -> None:
+    """Unload a model of a running server once its requests are done."""
+    with _errors():
+        Control(url).unload(model)
+
+
+@app.command()
+def status(url: Url = "http://127.0.0.1:8000") -> None:
     """State of every model version of a running server; exit code 1 when one is not ready."""
     table = Table("model", "version", "state", "reason")
     with _errors():

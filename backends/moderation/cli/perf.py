@@ -15,6 +15,7 @@ import typer
 
 from moderation.cli.check import find
 from moderation.errors import ConfigError, LaunchError
+from moderation.launcher import admin
 from moderation.launcher.install import ServerInstall, find_perf_analyzer, find_server
 
 NEEDED = {"libb64.so.0d": "libb64-*.so*", "libcudart.so.12": "libcudart-*.so*"}
@@ -79,4 +80,13 @@ def perf_analyzer(context: typer.Context) -> None:
         raise typer.Exit(2) from None
     libraries = [str(folder), *map(str, install.library_path)]
     environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
-    os.execve(binary, [str(binary), *context.args], environment)  # noqa: S606 - an argument list, no shell
+    os.execve(binary, [str(binary), *context.args, *_token(context.args)], environment)  # noqa: S606 - an argument list, no shell
+
+
+def _token(arguments: Sequence[str]) -> list[str]:
+    """The header for the statistics of a server that this user runs here."""
+    values = dict(zip(arguments, arguments[1:], strict=False))
+    grpc = values.get("-i", "http").lower() == "grpc"
+    url = values.get("-u", "127.0.0.1:8001" if grpc else "127.0.0.1:8000")
+    token = admin.token_for(url)
+    return ["-H", f"{admin.GRPC_HEADER if grpc else admin.HEADER}:{token}"] if token else []

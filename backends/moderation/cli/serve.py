@@ -15,6 +15,7 @@ from moderation import contract
 from moderation.errors import LaunchError, ModerationError
 from moderation.launcher.preflight import Ports
 from moderation.launcher.process import POLL_S, Server, Supervisor, stop_signals
+from moderation.launcher.protection import Protection, Tls
 from moderation.launcher.run import REPOSITORY, Plan, serving
 
 
@@ -32,6 +33,14 @@ def serve(
     log: Annotated[Path | None, typer.Option(help="File for the server's log.")] = None,
     grace: Annotated[int, typer.Option(help="Seconds that requests in flight get at the end.")] = 30,
     demo: Annotated[bool, typer.Option("--demo", help="Moderate the sample images first.")] = False,
+    security: Annotated[Path | None, typer.Option(help="security.yaml: access, tenants, limits, audit.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of gRPC (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="Who signs clients' certificates: mTLS.")] = None,
+    allow_unauthenticated: Annotated[
+        bool, typer.Option("--allow-unauthenticated", help="Listen beyond loopback although nobody needs a token.")
+    ] = False,
+    open_admin: Annotated[bool, typer.Option("--open-admin", help="Leave Triton's management APIs open.")] = False,
 ) -> None:
     """Start the real tritonserver, wait until it is ready, heal what dies, stop gracefully on Ctrl-C.
 
@@ -47,6 +56,7 @@ def serve(
         log,
         grace,
         tuple(context.args),
+        Protection(security, Tls(tls_cert, tls_key, tls_client_ca), allow_unauthenticated, open_admin),
     )
     try:
         _run(plan, console, demo)

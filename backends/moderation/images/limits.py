@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Final
 
 from moderation.errors import ConfigError, InputError
+
+NARROWED: Final = ("max_bytes", "max_pixels", "max_frames")
+"""Limits that a request may carry for its tenant."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,21 @@ class Limits:
             except ValueError:
                 raise ConfigError(f"parameter {field.name} is `{text}`; a whole number is expected") from None
         return cls(**values)
+
+    def narrowed(self, parameters: Mapping[str, object]) -> Limits:
+        """These limits, made narrower where a request's parameters say so; they never get wider.
+
+        Raises:
+            InputError: reason `bad_limit`; a parameter is no whole number of 1 or more.
+        """
+        values: dict[str, int] = {}
+        for name in NARROWED:
+            if name in parameters:
+                text = str(parameters[name])
+                if not text.isdecimal() or int(text) < 1:
+                    raise InputError(f"parameter {name} must be a whole number of 1 or more", reason="bad_limit")
+                values[name] = min(int(text), getattr(self, name))
+        return replace(self, **values) if values else self
 
     def check_bytes(self, size: int) -> None:
         """Refuse an empty or too large file.

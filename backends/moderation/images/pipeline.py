@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,11 @@ class PreprocessConfig:
             for name, view in (("safety", default.safety), ("classifier", default.classifier))
         }
         return cls(Limits.from_parameters(parameters), **views)
+
+    def narrowed(self, parameters: Mapping[str, object]) -> PreprocessConfig:
+        """The same with the limits of one request; see `Limits.narrowed`."""
+        limits = self.limits.narrowed(parameters)
+        return self if limits is self.limits else replace(self, limits=limits)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class ServeOptions:
     ports: Ports = field(default_factory=Ports)
     region_prefix: str = "moderation-"
     exit_timeout_s: int = 30
+    protection: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
 
 
@@ -58,7 +59,7 @@ def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[s
     ]
     if options.profile != "default":
         argv.append(f"--model-config-name={options.profile}")
-    return [*argv, *options.extra]
+    return [*argv, *options.protection, *options.extra]
 
 
 def build_environment(install: ServerInstall, base: Mapping[str, str]) -> dict[str, str]:

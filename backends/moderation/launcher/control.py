@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from moderation.errors import LaunchError
+from moderation.launcher import admin
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Control:
     Args:
         url: `http://host:port`.
         timeout_s: for one call; loading a model may take that long.
+        token: for the management APIs; by default the one that is known for this server, see `launcher.admin`.
     """
 
-    def __init__(self, url: str, timeout_s: float = 120.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 120.0, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         self.timeout_s = timeout_s
+        self._token = admin.token_for(url) if token is None else token
 
     def call(self, path: str, body: dict[str, Any] | None = None, *, timeout_s: float | None = None) -> Any:
         """GET without a body, POST with one; the JSON of the answer, or None when it is empty.
@@ -41,7 +44,8 @@ class Control:
             LaunchError: the server refused, with its own sentence, or cannot be reached.
         """
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data)  # noqa: S310 - http(s) of our own server
+        headers = {admin.HEADER: self._token} if self._token else {}
+        request = urllib.request.Request(self.url + path, data, headers)  # noqa: S310 - http(s) of our own server
         try:
             with urllib.request.urlopen(request, timeout=timeout_s or self.timeout_s) as answer:  # noqa: S310
                 text = answer.read()

@@ -18,6 +18,7 @@ from moderation.launcher.command import ServeOptions, build_argv, build_environm
 from moderation.launcher.control import Control
 from moderation.launcher.install import find_server
 from moderation.launcher.process import Server
+from moderation.launcher.protection import Protection, check_caches, prepared
 from moderation.launcher.repository import assemble_repository, check_profile, model_names, stage_backends
 from moderation.models import store
 
@@ -37,6 +38,7 @@ class Plan:
     log: Path | None = None
     grace_s: int = 30
     extra: tuple[str, ...] = ()
+    protection: Protection = field(default_factory=Protection)
 
 
 @contextmanager
@@ -63,34 +65,37 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
         served = assemble_repository(plan.repository, folder / "models", artefacts)
         _check_networks(names, served)
         preflight.check_shared_memory(preflight.python_instances(served, plan.profile))
-        options = ServeOptions(
-            served,
-            stage_backends(install, folder / "backends"),
-            plan.profile,
-            plan.address,
-            plan.ports,
-            preflight.region_prefix(os.getpid()),
-            plan.grace_s,
-            plan.extra,
-        )
-        models = loadable(served)
-        for model in models:
-            on_event(model, "queued", "")
-        server = Server(
-            build_argv(install, options, models),
-            build_environment(install, os.environ),
-            plan.log or folder / "server.log",
-            Control(f"http://{plan.address}:{plan.ports.http}"),
-            on_event,
-        )
-        try:
-            server.wait_ready(contract.ENTRY, START_TIMEOUT_S)
-            yield server
-        except LaunchError as error:
-            raise replace_log(error, server, folder) from None
-        finally:
-            server.stop(plan.grace_s + 5)
-            preflight.clear_own(os.getpid())
+        check_caches(served, plan.profile, plan.protection)
+        with prepared(plan.protection, plan.address, plan.ports, plan.extra, folder) as protection:
+            options = ServeOptions(
+                served,
+                stage_backends(install, folder / "backends"),
+                plan.profile,
+                plan.address,
+                plan.ports,
+                preflight.region_prefix(os.getpid()),
+                plan.grace_s,
+                tuple(protection.argv),
+                plan.extra,
+            )
+            models = loadable(served)
+            for model in models:
+                on_event(model, "queued", "")
+            server = Server(
+                build_argv(install, options, models),
+                build_environment(install, {**os.environ, **protection.environment}),
+                plan.log or folder / "server.log",
+                Control(f"http://{plan.address}:{plan.ports.http}", token=protection.admin_token),
+                on_event,
+            )
+            try:
+                server.wait_ready(contract.ENTRY, START_TIMEOUT_S)
+                yield server
+            except LaunchError as error:
+                raise replace_log(error, server, folder) from None
+            finally:
+                server.stop(plan.grace_s + 5)
+                preflight.clear_own(os.getpid())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

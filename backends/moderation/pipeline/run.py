@@ -65,6 +65,7 @@ class Run:
         deadline: `time.monotonic()` after which the caller no longer waits.
         cancelled: whether the caller has gone.
         subject: attributes of the caller, for the policy.
+        image_limits: parameters that narrow what the preprocessor takes.
     """
 
     call: Call
@@ -73,6 +74,7 @@ class Run:
     deadline: float
     cancelled: Callable[[], bool]
     subject: Mapping[str, str] = field(default_factory=dict)
+    image_limits: Mapping[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)

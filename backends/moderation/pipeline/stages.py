@@ -33,7 +33,7 @@ async def preprocess(run: Run, image: bytes) -> tuple[dict[str, Array], dict[str
         contract.PREPROCESSOR,
         {"IMAGE": _text(image).reshape(1)},
         ["SAFETY_PIXELS", "CLASSIFIER_PIXELS", "TEXT_PIXELS", "INFO"],
-        INLINE_FAULTS,
+        {**INLINE_FAULTS, **run.image_limits},
     )
     info: dict[str, Any] = json.loads(views.pop("INFO").reshape(-1)[0])
     if "fault" in info:

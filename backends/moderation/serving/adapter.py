@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb
 
+from moderation.access import internal
 from moderation.errors import InputError, ModerationError, StageError, triton_code
 
 Array = npt.NDArray[Any]
@@ -27,16 +28,31 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
 def request_parameters(request: Any) -> dict[str, Any]:
     """The caller's parameters and forwarded headers of one request; names in small letters, as HTTP has no case."""
     text = request.parameters()
-    return {name.lower(): value for name, value in json.loads(text).items()} if text else {}
+    found = json.loads(text) if text else {}
+    settings = {name.lower(): value for name, value in found.items()}
+    if len(settings) < len(found):  # which one counts must not depend on who looks
+        raise InputError("two parameters or headers differ in upper and lower case only", reason="ambiguous_parameter")
+    return settings
 
 
-def wants_inline_faults(request: Any) -> bool:
+def from_pipeline(request: Any, model: str) -> dict[str, Any]:
+    """The parameters of a request to an internal model.
+
+    Raises:
+        AccessError: authentication is on and the request does not come from the pipeline.
+    """
+    settings = request_parameters(request)
+    internal.check(model, settings)
+    return settings
+
+
+def wants_inline_faults(settings: Mapping[str, Any]) -> bool:
     """Whether refusals go into the output as data.
 
     A BLS caller sees every error as INTERNAL with a sentence (python_backend 24.10), and so could not tell the caller's
     fault from ours, nor limit from value.
     """
-    return bool(request_parameters(request).get("faults") == "inline")
+    return bool(settings.get("faults") == "inline")
 
 
 def array(request: Any, name: str) -> Array | None:
@@ -127,7 +143,7 @@ async def call(
         requested_output_names=list(outputs),
         inputs=[pb.Tensor(name, np.ascontiguousarray(value)) for name, value in inputs.items()],
         request_id=request_id,
-        parameters=dict(parameters or {}),
+        parameters={**(parameters or {}), **internal.parameters()},
         **extra,
     )
     try:

@@ -51,6 +51,10 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "moderation_image_pixels": Kind("histogram", "Pixels of the full image.", ("format",), PIXELS),
     "moderation_bad_input_total": Kind("counter", "Refused items, by reason.", ("reason",)),
     "moderation_errors_total": Kind("counter", "Items without a decision, by status code.", ("code",)),
+    "moderation_denied_total": Kind("counter", "Requests refused by authentication, by reason.", ("reason",)),
+    "moderation_limited_total": Kind("counter", "Requests refused by quotas or for want of room.", ("reason",)),
+    "moderation_audit_records_total": Kind("counter", "Decisions handed to the audit log."),
+    "moderation_audit_lost_total": Kind("counter", "Decisions that are missing in the audit log."),
     "moderation_routes_reads_total": Kind(
         "counter", "Changes of the routes that were taken or refused, counted by each instance.", ("outcome",)
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from moderation.errors import InputError, OverloadError, triton_code
+from moderation.errors import AccessError, InputError, OverloadError, triton_code
 from moderation.telemetry import distributions
 
 
@@ -50,6 +50,18 @@ def of_error(error: Exception) -> Sample:
     return Sample("moderation_errors_total", 1, {"code": triton_code(error)})
 
 
+def of_refusal(error: AccessError | OverloadError) -> Sample:
+    """Sample of one request that was not let in."""
+    name = "moderation_denied_total" if isinstance(error, AccessError) else "moderation_limited_total"
+    return Sample(name, 1, {"reason": error.reason})
+
+
+def of_audit(records: int, lost: int) -> Iterator[Sample]:
+    """Samples of decisions that were handed to the audit log, and of those that it lost."""
+    yield Sample("moderation_audit_records_total", records, {})
+    yield Sample("moderation_audit_lost_total", lost, {})
+
+
 def of_request(seconds: float, error: Exception | None) -> Sample:
     """Sample of one request.
 
@@ -64,5 +76,5 @@ def outcome(error: Exception | None) -> str:
     """`answered`, `refused` (what the caller sent, is or asked too much of) or `failed` (ours)."""
     if error is None:
         return "answered"
-    over_quota = isinstance(error, OverloadError) and getattr(error, "reason", "capacity") != "capacity"
+    over_quota = isinstance(error, OverloadError) and error.reason != "capacity"
     return "refused" if over_quota or triton_code(error) == "INVALID_ARG" else "failed"
