@@ -26,7 +26,7 @@ class Issuer(Strict):
         audience: value that the claim `aud` must hold.
         jwks: file with public keys (RFC 7517); read again when it changes, so keys rotate without a restart.
         secret: file with at least 32 bytes for HS256.
-        algorithms: what its keys may be used for.
+        algorithms: what the keys of `jwks` may be used for; a secret is for HS256.
         tenant: tenant of all of its tokens; without it the claim `tenant_claim` names it.
         scopes: given to all of its tokens beside those that they name.
     """

@@ -1,4 +1,4 @@
-"""What of a decision goes on record: who, which picture by its digests, what came out and why. Never picture or text."""
+"""What of a decision goes on record: who, which picture by its digests, what came out and why. Never the picture."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from moderation import __version__
+from moderation.cli.access import app as access
+from moderation.cli.audit import app as audit
 from moderation.cli.check import check
 from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer, perf_data
@@ -29,6 +31,8 @@ app.command()(check)
 app.command()(samples)
 app.command(name="perf-data")(perf_data)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)
+app.add_typer(access, name="access")
+app.add_typer(audit, name="audit")
 app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")
 app.add_typer(train, name="train")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +13,7 @@ from rich.table import Column, Table
 
 from moderation.cli.add import add
 from moderation.cli.labels import print_labels
+from moderation.cli.report import reported
 from moderation.errors import ModerationError
 from moderation.launcher.control import Control
 from moderation.launcher.run import REPOSITORY
@@ -26,16 +25,6 @@ app.command()(add)
 Repository = Annotated[Path, typer.Option(help="Model repository.")]
 Url = Annotated[str, typer.Option(help="HTTP address of the server.")]
 _COLOURS: Final = {"built": "green", "READY": "green", "missing": "yellow", "LOADING": "yellow"}
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Our errors as one red line and exit code 2."""
-    try:
-        yield
-    except ModerationError as error:
-        Console(stderr=True).print(error.message, style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from None
 
 
 def _coloured(state: str) -> str:
@@ -60,7 +49,7 @@ def build(
         TextColumn("{task.fields[step]:<8}"),
         TimeElapsedColumn(),
     )
-    with _errors():
+    with reported():
         tasks: dict[str, TaskID] = {}
         with Progress(*columns, console=console) as bar:
 
@@ -85,7 +74,7 @@ def build(
 def list_(repository: Repository = REPOSITORY) -> None:
     """Source, version, licence, size and state of every network."""
     table = Table(Column("model", no_wrap=True), "version", "source", "licence", "MB", "state")
-    with _errors():
+    with reported():
         for entry in store.entries(repository.resolve()):
             size = f"{entry.size() / 1e6:.1f}" if entry.size() else ""
             m, state = entry.manifest, _coloured(entry.state())
@@ -96,7 +85,7 @@ def list_(repository: Repository = REPOSITORY) -> None:
 @app.command()
 def labels(repository: Repository = REPOSITORY) -> None:
     """Every label name of the taxonomy, what it means, and which networks give it."""
-    with _errors():
+    with reported():
         print_labels(repository.resolve())
 
 
@@ -106,7 +95,7 @@ def verify(repository: Repository = REPOSITORY) -> None:
     from moderation.models.conform import check  # OpenVINO takes a moment to import
 
     console, sound = Console(), True
-    with _errors():
+    with reported():
         for entry in store.entries(repository.resolve()):
             verdict: str = entry.state()
             if verdict == "built":
@@ -124,14 +113,14 @@ def verify(repository: Repository = REPOSITORY) -> None:
 @app.command()
 def load(model: str, url: Url = "http://127.0.0.1:8000") -> None:
     """Load a model of a running server, or what changed in it."""
-    with _errors():
+    with reported():
         Control(url).load(model)
 
 
 @app.command()
 def unload(model: str, url: Url = "http://127.0.0.1:8000") -> None:
     """Unload a model of a running server once its requests are done."""
-    with _errors():
+    with reported():
         Control(url).unload(model)
 
 
@@ -139,7 +128,7 @@ def unload(model: str, url: Url = "http://127.0.0.1:8000") -> None:
 def status(url: Url = "http://127.0.0.1:8000") -> None:
     """State of every model version of a running server; exit code 1 when one is not ready."""
     table = Table("model", "version", "state", "reason")
-    with _errors():
+    with reported():
         states = Control(url).index()
     for state in states:
         table.add_row(state.name, state.version, _coloured(state.state), state.reason)

@@ -8,6 +8,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -85,7 +86,7 @@ def perf_analyzer(context: typer.Context) -> None:
 
 def _token(arguments: Sequence[str]) -> list[str]:
     """The header for the statistics of a server that this user runs here."""
-    values = dict(zip(arguments, arguments[1:], strict=False))
+    values = dict(pairwise(arguments))
     grpc = values.get("-i", "http").lower() == "grpc"
     url = values.get("-u", "127.0.0.1:8001" if grpc else "127.0.0.1:8000")
     token = admin.token_for(url)

@@ -66,7 +66,7 @@ class Admission:
         room = int(self._limits.capacity * SHARES[tenant.priority])
         if wanted > room:
             raise OverloadError(
-                f"the server is full for priority `{tenant.priority}` ({room} images in work at a time); try again later",
+                f"the server is full for priority `{tenant.priority}` ({room} images at a time); try again later",
                 reason="capacity",
             )
 

@@ -65,8 +65,8 @@ class Table:
         Args:
             tenant: index.
             images: how many.
-            checks: called with (in work of all, in work of the tenant, bucket level or -1 when never used, seconds since
-                it was written); raises OverloadError to refuse. Nothing changes then.
+            checks: called with (in work of all, in work of the tenant, bucket level or -1 when never used, seconds
+                since it was written); raises OverloadError to refuse. Nothing changes then.
 
         Raises:
             OverloadError: refused, or the table is held by a process that is stopped.
