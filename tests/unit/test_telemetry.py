@@ -14,13 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.errors import (
-    AccessError,
-    DeadlineError,
-    InputError,
-    OverloadError,
-    StageError,
-)
+from moderation.errors import AccessError, ConfigError, DeadlineError, InputError, OverloadError, StageError
 from moderation.telemetry import distributions, machine, record
 from moderation.telemetry.catalogue import CATALOGUE
 from moderation.telemetry.reference import Reference, psi
@@ -98,6 +92,7 @@ def test_every_sample_is_in_the_catalogue_with_its_labels() -> None:
         record.of_refusal(AccessError("no", reason="missing")),
         record.of_refusal(OverloadError("no", reason="rate")),
         *record.of_audit(1, 0),
+        record.Sample("moderation_routes_reads_total", 1, {"outcome": "taken"}),
     ]
     assert {s.name for s in samples} == set(CATALOGUE)
     for sample in samples:
