@@ -56,14 +56,12 @@ def test_each_algorithm_verifies(tmp_path: Path, algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_public_key_is_never_a_secret(tmp_path: Path, algorithm: str) -> None:
-    """Promise: a token signed with HS256 and the public key as secret is refused (algorithm confusion, RFC 8725 2.1)."""
+    """Promise: a token signed with HS256 and the public key as secret is refused (RFC 8725 2.1)."""
     made = provider(tmp_path, algorithm)
     public = made.keys["a"].public_key()
     claims = jwt.decode(made.token(), options={"verify_signature": False})
-    for form in (serialization.PublicFormat.SubjectPublicKeyInfo,):
-        secret = public.public_bytes(serialization.Encoding.PEM, form)
-        forged = hmac_token(claims, secret, "a")
-        assert reason(verifier(tmp_path), forged) == "key"
+    secret = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert reason(verifier(tmp_path), hmac_token(claims, secret, "a")) == "key"
 
 
 def hmac_token(claims: dict[str, Any], secret: bytes, kid: str) -> str:
@@ -106,7 +104,6 @@ def test_a_key_is_good_for_its_own_algorithm_only(tmp_path: Path) -> None:
         ({"aud": None}, "claims"),
         ({"aud": "x"}, "audience"),
         ({"iss": None}, "issuer"),
-        ({"iss": 7}, "issuer"),
         ({"tenant": None}, "tenant"),
         ({"tenant": ""}, "tenant"),
         ({"tenant": "x" * 300}, "tenant"),
@@ -174,7 +171,7 @@ def test_shared_secrets_are_for_small_set_ups(tmp_path: Path) -> None:
     check = Verifier(Access(mode="required", issuers=(issuer,)))
     claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 60}
     found = check.identify(bearer(jwt.encode(claims, b"s" * 32, "HS256")))
-    assert (found.tenant, found.scopes) == ("home", {"moderate"})
+    assert (found.tenant, sorted(found.scopes)) == ("home", ["moderate"])
     assert reason(check, jwt.encode(claims, b"t" * 32, "HS256")) == "signature"
     (tmp_path / "secret").write_bytes(b"s" * 31)
     with pytest.raises(ConfigError, match="31 bytes; HS256 needs 32"):
@@ -256,7 +253,7 @@ def test_without_authentication_everybody_is_nobody() -> None:
 
 
 def test_the_internal_key_keeps_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Promise: with a key, only calls that carry it pass; it is readable by its owner only; a lost file opens nothing."""
+    """Promise: with a key only calls that carry it pass; its file is private; a lost file opens nothing."""
     path = internal.create(tmp_path / "key")
     assert path.stat().st_mode & 0o777 == 0o600
     monkeypatch.setenv(internal.ENVIRONMENT, str(path))

@@ -29,7 +29,7 @@ SPAWN = multiprocessing.get_context("spawn")
     steps=st.lists(st.tuples(st.floats(0, 5), st.integers(1, 10)), max_size=60),
 )
 def test_a_bucket_never_gives_more_than_it_got(size: int, rate: float, steps: list[tuple[float, int]]) -> None:
-    """Promise: over any time, at most the burst and what flowed in is given out, and nothing that is there is refused."""
+    """Promise: over any time at most the burst and what flowed in is given out; nothing that is there is refused."""
     level, given_out, passed = -1.0, 0, 0.0
     for pause, images in steps:
         passed += pause
