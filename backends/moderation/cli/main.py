@@ -10,6 +10,7 @@ from moderation import __version__
 from moderation.cli.access import app as access
 from moderation.cli.audit import app as audit
 from moderation.cli.check import check
+from moderation.cli.deploy import app as deploy
 from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer, perf_data
 from moderation.cli.policy import app as policy
@@ -36,6 +37,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")
 app.add_typer(train, name="train")
+app.add_typer(deploy, name="deploy")
 
 
 def _version(wanted: bool) -> None:

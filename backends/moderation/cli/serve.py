@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from moderation import contract
 from moderation.errors import LaunchError, ModerationError
+from moderation.launcher import heartbeat
 from moderation.launcher.preflight import Ports
 from moderation.launcher.process import POLL_S, Server, Supervisor, stop_signals
 from moderation.launcher.protection import Protection, Tls
@@ -88,7 +89,7 @@ def _run(plan: Plan, console: Console, demo: bool) -> None:
 
                 show_samples(f"http://{plan.address}:{plan.ports.http}")
             console.print("serving; Ctrl-C stops")
-            _watch(server, console, stop)
+            _watch(server, console, stop, heartbeat.file(plan.ports.http))
     console.print("stopped")
 
 
@@ -101,12 +102,17 @@ def _endpoints(plan: Plan, console: Console, server: Server, seconds: float) -> 
     console.print(f"  log      {server.log}", highlight=False)
 
 
-def _watch(server: Server, console: Console, stop: threading.Event) -> None:
+def _watch(server: Server, console: Console, stop: threading.Event, pulse: Path) -> None:
     def healed(model: str, seconds: float) -> None:
         console.print(f"healed {model}: its Python process had died; serving again after {seconds:.1f} s")
 
-    supervisor = Supervisor(server, healed)
-    while not stop.wait(POLL_S):
-        if not server.running():
-            raise LaunchError(f"tritonserver ended by itself{server.tail()}")
-        supervisor.check()
+    supervisor = Supervisor(server, healed, lambda: heartbeat.beat(pulse, supervisor.troubled))
+    try:
+        heartbeat.beat(pulse, {})
+        while not stop.wait(POLL_S):
+            if not server.running():
+                raise LaunchError(f"tritonserver ended by itself{server.tail()}")
+            supervisor.check()
+            heartbeat.beat(pulse, supervisor.troubled)
+    finally:
+        pulse.unlink(missing_ok=True)

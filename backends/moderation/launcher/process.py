@@ -174,11 +174,22 @@ class Supervisor:
     Args:
         server: the process to watch.
         on_heal: called with (model, seconds from noticing to serving again).
+        on_trouble: called when a model is found to lack a process, before it is healed.
+
+    Attributes:
+        troubled: models that lack a process now → `time.monotonic()` at which that was noticed.
     """
 
-    def __init__(self, server: Server, on_heal: Callable[[str, float], None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        on_heal: Callable[[str, float], None],
+        on_trouble: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.troubled: dict[str, float] = {}
         self._server = server
         self._on_heal = on_heal
+        self._on_trouble = on_trouble
         self._known = server.stubs()
         self._suspects: set[str] = set()
 
@@ -201,10 +212,14 @@ class Supervisor:
         wanted = control.instances(model) if control.ready(model) else 0
         if not wanted or alive == wanted:
             self._suspects.discard(model)
+            self.troubled.pop(model, None)
         elif alive < wanted:
             started = time.monotonic()
+            self.troubled.setdefault(model, started)
+            self._on_trouble()
             control.reload(model)
             self._known = self._server.stubs()
+            self.troubled.pop(model)
             self._on_heal(model, time.monotonic() - started)
 
 
