@@ -30,9 +30,15 @@ run: $(STAMP) ## start the server, moderate the samples, keep serving until Ctrl
 prometheus: ## prometheus and promtool for the tests, from Debian's package (5 s, cached)
 	@bash tests/deploy/prometheus.sh
 
-test: $(STAMP) prometheus ## the whole suite against a real tritonserver
+test: $(STAMP) prometheus chart-tools ## the whole suite against a real tritonserver
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
+
+chart-tools: $(STAMP) ## helm, kubeconform, helm-docs, schemas, built from Go modules (4 min once)
+	@$(BIN)/python tests/deploy/tools.py chart
+
+chart-readme: $(STAMP) ## renew the chart's README from the comments of its values
+	@$(BIN)/python tests/deploy/tools.py readme
 
 TORCH := .venv-torch
 test-torch: $(STAMP) ## the tests of training and of torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
@@ -68,4 +74,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run prometheus test test-torch bench bench-policy bench-text bench-hashes decisions lint lock
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench bench-policy bench-text bench-hashes decisions lint lock
