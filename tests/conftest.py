@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("unit", "backends", "contract", "serving", "deploy", "quality", "bench")
