@@ -14,17 +14,13 @@ import triton_python_backend_utils as pb
 
 from moderation import contract
 from moderation.errors import InputError, ModerationError
-from moderation.guard.guard import Guard, Ticket
+from moderation.guard.guard import Guard
 from moderation.pipeline.items import Item, parse
 from moderation.pipeline.release import Release
-from moderation.pipeline.run import Call, Run
-from moderation.rollout.answer import answer
-from moderation.rollout.plan import Plan
-from moderation.rollout.router import Router
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 from moderation.serving.metrics import Metrics
-from moderation.telemetry.record import Sample
+from moderation.serving.routing import Context, Routing
 from moderation.telemetry.reference import Reference
 
 
@@ -36,7 +32,7 @@ class TritonPythonModel:
         self.deadline_ms = float(adapter.parameters(args).get("deadline_ms", "10000"))
         self.metrics = Metrics(release.versions)
         self.guard = Guard.from_environment(self.metrics.add)
-        self.router = Router(release, folder, self._routes_changed)
+        self.routing = Routing(args, folder, release, self.metrics, self.deadline_ms / 1e3)
         if args["model_instance_name"].endswith("_0_0"):  # one instance speaks for the whole server
             self.metrics.watch_machine()
         if reference := Reference.load(folder):
@@ -45,6 +41,7 @@ class TritonPythonModel:
     def finalize(self) -> None:
         """The audit log gets what still waits."""
         self.guard.close()
+        self.routing.close()
 
     async def execute(self, requests: list[Any]) -> list[Any]:
         """All requests of the batch at once, each item on its own."""
@@ -66,9 +63,8 @@ class TritonPythonModel:
             with self.guard.admit(settings, inputs) as ticket:
                 deadline = time.monotonic() + ticket.deadline_ms(self._deadline(settings)) / 1e3
                 items = [ticket.item(item) for item in parse(inputs)]
-                outcomes = await asyncio.gather(
-                    *(self._one(item, request, settings, deadline, ticket) for item in items)
-                )
+                context = Context(request_id, settings, ticket.subject, ticket.tenant.image_limits(), deadline)
+                outcomes = await asyncio.gather(*(self._one(item, request, context) for item in items))
                 if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
                     return adapter.error_response(outcomes[0], self.name), outcomes[0]
                 results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
@@ -94,31 +90,16 @@ class TritonPythonModel:
             raise InputError("parameter deadline_ms must be a number above 0, in milliseconds", reason="bad_deadline")
         return min(value, self.deadline_ms)
 
-    async def _one(
-        self, item: Item | InputError, request: Any, settings: dict[str, Any], deadline: float, ticket: Ticket
-    ) -> dict[str, Any] | Exception:
+    async def _one(self, item: Item | InputError, request: Any, context: Context) -> dict[str, Any] | Exception:
         try:
             if isinstance(item, InputError):
                 raise item
-            caller, limits = adapter.Caller(request), ticket.tenant.image_limits()
-
-            def run(plan: Plan, call: Call) -> Run:
-                return Run(call, *self.router.parts(plan), deadline, caller.cancelled, ticket.subject, limits)
-
-            plan = self.router.plan(item, ticket.subject, settings)
-            found = await answer(item, plan, caller, run)
-            result = found.result
+            result = await self.routing.answer(item, adapter.Caller(request), context)
         except Exception as error:
             self.metrics.error(error)
             return error
         self.metrics.result(result)
         return result
-
-    def _routes_changed(self, fault: str | None) -> None:
-        outcome = "refused" if fault else "taken"
-        self.metrics.add(Sample("moderation_routes_reads_total", 1, {"outcome": outcome}))
-        if fault:
-            adapter.log_error(f"{self.name}: the old routes stay in force: {fault}")
 
     def _document(self, outcome: dict[str, Any] | Exception) -> dict[str, Any]:
         if not isinstance(outcome, Exception):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from moderation.launcher.run import REPOSITORY
 from moderation.rollout import routes
 from moderation.rollout.watch import POLL_S
 from moderation.samples import render
-from serving.conftest import Running, launched
+from serving.conftest import Running, launched, wait_until
 
 SUNSET = render()["sunset.png"]
 POLICY = contract.DECISION_LOGIC
@@ -129,3 +132,55 @@ def test_faulty_routes_change_nothing(running: Running, repository: Path) -> Non
     assert version(ask(running)) == 2
     route(repository, {1: 100})
     assert version(ask(running)) == 1
+
+
+def metric(running: Running, name: str, **labels: str) -> float:
+    """Sum of the series of a metric with these labels."""
+    with urllib.request.urlopen(f"{running.metrics}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    found = [line for line in lines if line.startswith(f"{name}{{") and all(label in line for label in wanted)]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+def test_a_shadow_is_counted_and_never_heard(running: Running, repository: Path) -> None:
+    """Promise: a version in the shadow changes no answer; what it would have said is counted, and where it differs the
+    log has the request."""
+    route(repository, {1: 100}, shadow=[{"version": 2, "sample": 100}])
+    shadow = {"model": POLICY, "version": "2"}
+    results = [ask(running, f"caller-{n}") for n in range(4)]
+    assert {version(result) for result in results} == {1}
+    wait_until(
+        lambda: metric(running, "moderation_shadow_decisions_total", **shadow, live="allow", shadow="block") == 4, 20
+    )
+    log = running.output.parent / "triton.log"
+    ids = {result["request_id"] for result in results}
+    wait_until(lambda: all(f"live=allow shadow=block request_id={found}" in log.read_text() for found in ids), 10)
+    assert WORDS not in log.read_text()
+
+
+def test_shadows_go_first_under_load(running: Running, repository: Path) -> None:
+    """Promise: while other items are in work a shadow waits, and what waits too long is dropped and counted."""
+    route(repository, {1: 100}, shadow=[{"version": 2, "sample": 100}])
+    seen = partial(metric, running, "moderation_shadow_decisions_total", model=POLICY)
+    dropped = partial(metric, running, "moderation_shadow_dropped_total", model=POLICY)
+    before = seen() + dropped()
+    with ThreadPoolExecutor(12) as pool:
+        results = list(pool.map(lambda n: ask(running, f"caller-{n}"), range(48)))
+    assert {version(result) for result in results} == {1}
+    wait_until(lambda: seen() + dropped() == before + 48, 20)
+    assert dropped() > 0
+
+
+def test_versions_are_compared_in_metrics(running: Running, repository: Path) -> None:
+    """Promise: decisions, errors and times are counted by version."""
+    route(repository, {1: 50, 2: 50})
+    names = [f"caller-{n}" for n in range(10)]
+    before = {v: metric(running, "moderation_arm_decisions_total", model=POLICY, version=str(v)) for v in (1, 2)}
+    got = Counter(version(ask(running, name)) for name in names)
+    for arm in (1, 2):
+        assert (
+            metric(running, "moderation_arm_decisions_total", model=POLICY, version=str(arm)) == before[arm] + got[arm]
+        )
+    assert metric(running, "moderation_arm_errors_total", model=POLICY, version="9") > 0
+    assert metric(running, "moderation_arm_seconds_count", model=POLICY, version="2", of="stage") >= got[2]

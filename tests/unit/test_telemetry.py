@@ -14,11 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moderation import contract
 from moderation.errors import AccessError, ConfigError, DeadlineError, InputError, OverloadError, StageError
+from moderation.rollout.answer import Answer
+from moderation.rollout.plan import Plan
+from moderation.rollout.shadow import Seen
 from moderation.telemetry import distributions, machine, record
 from moderation.telemetry.catalogue import CATALOGUE
 from moderation.telemetry.reference import Reference, psi
 
+POLICY = contract.DECISION_LOGIC
 RESULT: dict[str, Any] = {
     "decision": "block",
     "reasons": [
@@ -92,7 +97,10 @@ def test_every_sample_is_in_the_catalogue_with_its_labels() -> None:
         record.of_refusal(AccessError("no", reason="missing")),
         record.of_refusal(OverloadError("no", reason="rate")),
         *record.of_audit(1, 0),
-        record.Sample("moderation_routes_reads_total", 1, {"outcome": "taken"}),
+        *record.of_answer(Answer(RESULT, Plan({POLICY: 1}, stable={POLICY: 1}), {POLICY: 2})),
+        record.of_shadow(Seen(POLICY, 2, "id", "allow", "block")),
+        record.of_shadow(Seen(POLICY, 2, "id", "allow", "", "busy")),
+        record.of_routes(None),
     ]
     assert {s.name for s in samples} == set(CATALOGUE)
     for sample in samples:

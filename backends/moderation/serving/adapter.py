@@ -95,9 +95,9 @@ def report(error: Exception, model: str) -> str:
     return f"{model}: unexpected {type(error).__name__}"
 
 
-def log_error(sentence: str) -> None:
+def log(sentence: str, *, error: bool = False) -> None:
     """A line in the server's log."""
-    pb.Logger.log_error(sentence)
+    (pb.Logger.log_error if error else pb.Logger.log_info)(sentence)
 
 
 def error_response(error: Exception, model: str) -> Any:
@@ -156,6 +156,13 @@ async def call(
             raise InputError(failure.message(), reason="refused_by_stage")
         raise StageError(f"{model} failed: {failure.message()}")
     return {name: pb.get_output_tensor_by_name(answer, name).as_numpy() for name in outputs}
+
+
+async def call_alone(
+    model: str, version: int, inputs: Mapping[str, Array], outputs: Sequence[str], parameters: Mapping[str, str]
+) -> dict[str, Array]:
+    """A BLS call on nobody's behalf; see `call`."""
+    return await call(model, inputs, outputs, version=version, parameters=parameters)
 
 
 class Caller:

@@ -55,6 +55,26 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "moderation_limited_total": Kind("counter", "Requests refused by quotas or for want of room.", ("reason",)),
     "moderation_audit_records_total": Kind("counter", "Decisions handed to the audit log."),
     "moderation_audit_lost_total": Kind("counter", "Decisions that are missing in the audit log."),
+    "moderation_arm_decisions_total": Kind(
+        "counter", "Decisions by the version of a stage that has a route.", ("model", "version", "decision")
+    ),
+    "moderation_arm_errors_total": Kind(
+        "counter", "Items that a version of a stage could not answer; another may have.", ("model", "version")
+    ),
+    "moderation_arm_seconds": Kind(
+        "histogram",
+        "Time of a stage with a route (of=stage) and of the items that it saw (of=total), by its version.",
+        ("model", "version", "of"),
+        SECONDS,
+    ),
+    "moderation_shadow_decisions_total": Kind(
+        "counter",
+        "What callers were told, and what a version in the shadow would have told them.",
+        ("model", "version", "live", "shadow"),
+    ),
+    "moderation_shadow_dropped_total": Kind(
+        "counter", "Items that a shadow did not see for lack of time.", ("model", "version", "why")
+    ),
     "moderation_routes_reads_total": Kind(
         "counter", "Changes of the routes that were taken or refused, counted by each instance.", ("outcome",)
     ),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moderation.errors import AccessError, InputError, OverloadError, triton_code
+from moderation.pipeline.run import STAGE_KEYS
 from moderation.telemetry import distributions
+
+if TYPE_CHECKING:
+    from moderation.rollout.answer import Answer
+    from moderation.rollout.shadow import Seen
 
 
 class Sample(NamedTuple):
@@ -41,6 +46,36 @@ def of_result(result: Mapping[str, Any]) -> Iterator[Sample]:
     yield Sample("moderation_image_pixels", float(image["width"] * image["height"]), {"format": image["format"]})
     for signal, place in distributions.of_result(result):
         yield Sample("moderation_distribution_total", 1, {"signal": signal, "bin": place})
+
+
+def of_answer(answer: Answer) -> Iterator[Sample]:
+    """Samples of the versions that an item met, beside those of its RESULT; what testers asked for is left out."""
+    for model in answer.plan.stable:
+        arm = {"model": model, "version": str(answer.plan.versions[model])}
+        yield Sample("moderation_arm_decisions_total", 1, {**arm, "decision": answer.result["decision"]})
+        for of, key in (("stage", STAGE_KEYS[model]), ("total", "total")):
+            if key in answer.result["timings_ms"]:
+                yield Sample("moderation_arm_seconds", answer.result["timings_ms"][key] / 1e3, {**arm, "of": of})
+    yield from of_failed(answer.failed)
+
+
+def of_failed(versions: Mapping[str, int]) -> Iterator[Sample]:
+    """Samples of an item that versions of some stages could not answer."""
+    for model, version in versions.items():
+        yield Sample("moderation_arm_errors_total", 1, {"model": model, "version": str(version)})
+
+
+def of_shadow(seen: Seen) -> Sample:
+    """Sample of what a shadow said of an item, or did not."""
+    arm = {"model": seen.model, "version": str(seen.version)}
+    if seen.dropped is not None:
+        return Sample("moderation_shadow_dropped_total", 1, {**arm, "why": seen.dropped})
+    return Sample("moderation_shadow_decisions_total", 1, {**arm, "live": seen.live, "shadow": seen.shadow})
+
+
+def of_routes(fault: str | None) -> Sample:
+    """Sample of a change of the routes."""
+    return Sample("moderation_routes_reads_total", 1, {"outcome": "refused" if fault else "taken"})
 
 
 def of_error(error: Exception) -> Sample:
