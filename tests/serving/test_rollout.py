@@ -165,10 +165,10 @@ def test_shadows_go_first_under_load(running: Running, repository: Path) -> None
     seen = partial(metric, running, "moderation_shadow_decisions_total", model=POLICY)
     dropped = partial(metric, running, "moderation_shadow_dropped_total", model=POLICY)
     before = seen() + dropped()
-    with ThreadPoolExecutor(12) as pool:
-        results = list(pool.map(lambda n: ask(running, f"caller-{n}"), range(48)))
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda n: ask(running, f"caller-{n}"), range(18)))
     assert {version(result) for result in results} == {1}
-    wait_until(lambda: seen() + dropped() == before + 48, 20)
+    wait_until(lambda: seen() + dropped() == before + 18, 20)
     assert dropped() > 0
 
 
