@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from bench.machine import describe  # noqa: E402 - the path comes first
 from moderation import contract  # noqa: E402
-from moderation.cli.perf import write_input_data  # noqa: E402
+from moderation.perf.inputs import write_input_data  # noqa: E402
 from serving.conftest import COMMAND, Running, launched  # noqa: E402
 
 CONCURRENCIES: Final = (1, 2, 4, 8)

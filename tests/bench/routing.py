@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from bench.machine import describe  # noqa: E402 - the path comes first
 from bench.pipeline import DATA, PICTURES, measure, pictures_of_text  # noqa: E402
 from moderation import contract  # noqa: E402
-from moderation.cli.perf import write_input_data  # noqa: E402
 from moderation.launcher.run import REPOSITORY  # noqa: E402
+from moderation.perf.inputs import write_input_data  # noqa: E402
 from moderation.pipeline.release import FILE  # noqa: E402
 from serving.conftest import launched  # noqa: E402
 

@@ -9,6 +9,7 @@ import typer
 from moderation import __version__
 from moderation.cli.access import app as access
 from moderation.cli.audit import app as audit
+from moderation.cli.bench import bench
 from moderation.cli.check import check
 from moderation.cli.deploy import app as deploy
 from moderation.cli.models import app as models
@@ -29,6 +30,7 @@ _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_PASS_THROUGH)(serve)
 app.command()(check)
+app.command()(bench)
 app.command()(samples)
 app.command(name="perf-data")(perf_data)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)

@@ -6,16 +6,14 @@ import json
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from moderation import contract
-from moderation.errors import ConfigError, InputError, ServerError
+from moderation.client.address import Address
+from moderation.errors import InputError, ServerError
 
-SCHEMES: Final = ("http", "https", "grpc", "grpcs")
-_DEFAULT_PORTS: Final = {"http": 8000, "https": 443, "grpc": 8001, "grpcs": 443}
 _REFUSED: Final = ("400", "INVALID_ARGUMENT")
 
 
@@ -32,26 +30,22 @@ class Client:
     """
 
     def __init__(self, url: str, *, timeout_s: float = 30.0, headers: dict[str, str] | None = None) -> None:
-        address = urlsplit(url if "://" in url else f"http://{url}")
-        if address.scheme not in SCHEMES or not address.hostname:
-            allowed = ", ".join(f"{scheme}://host:port" for scheme in SCHEMES)
-            raise ConfigError(f"`{url}` is not the address of a server; allowed: {allowed}")
+        address = Address.parse(url)
         self.url = url
         self._timeout_s = timeout_s
         self._headers = headers or {}
-        secure = address.scheme in ("https", "grpcs")
-        target = f"{address.hostname}:{address.port or _DEFAULT_PORTS[address.scheme]}"
-        self._grpc = address.scheme.startswith("grpc")
+        target = f"{address.host}:{address.port}"
+        self._grpc = address.grpc
         # each protocol's library takes a while to import: only the one in use
         if self._grpc:
             from tritonclient import grpc as protocol
 
-            self._client: Any = protocol.InferenceServerClient(target, ssl=secure)
+            self._client: Any = protocol.InferenceServerClient(target, ssl=address.secure)
         else:
             from tritonclient import http as protocol
 
             self._client = protocol.InferenceServerClient(
-                target + address.path.rstrip("/"), ssl=secure, network_timeout=timeout_s, connection_timeout=timeout_s
+                target + address.path, ssl=address.secure, network_timeout=timeout_s, connection_timeout=timeout_s
             )
         self._protocol: Any = protocol
 
