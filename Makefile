@@ -47,9 +47,16 @@ test-torch: $(STAMP) ## the tests of training and of torch:, timm: and hf: sourc
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --editable '.[import,train]' 'numpy<2'
 	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py
 
-bench: $(STAMP) ## throughput and latency by perf_analyzer (9 min on 2 cores)
+BENCH_ENV := .venv-bench
+$(BENCH_ENV)/.made: requirements.txt pyproject.toml | $(STAMP)
+	@test -x $(BENCH_ENV)/bin/python || $(PYTHON) -m venv $(BENCH_ENV)
+	@$(BIN)/uv pip install --quiet --python $(BENCH_ENV)/bin/python --require-hashes --no-deps -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BENCH_ENV)/bin/python --editable '.[bench]' 'numpy<2'
+	@touch $@
+
+bench: $(BENCH_ENV)/.made ## this server beside the usual alternatives (22 min on 2 cores; BENCH='--size short': 7 min)
 	@$(BIN)/moderation models build
-	@$(BIN)/python tests/bench/pipeline.py
+	@$(BENCH_ENV)/bin/python tests/bench/compare $(BENCH)
 
 bench-policy: $(STAMP) ## time of a decision under 200 rules (1 min)
 	@$(BIN)/python tests/bench/policy.py

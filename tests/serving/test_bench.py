@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from serving.conftest import COMMAND, Running
 
 
 def bench(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, "bench", *options], capture_output=True, text=True, timeout=200)
+    return subprocess.run(
+        [COMMAND, "bench", *options],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "COLUMNS": "200"},
+    )
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

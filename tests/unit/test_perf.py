@@ -35,7 +35,7 @@ def report(tmp_path: Path) -> Path:
 
 def test_a_report_becomes_milliseconds(report: Path) -> None:
     """Promise: microseconds of perf_analyzer are milliseconds here, and waiting is told from work."""
-    found = parse(report, Load("concurrency", 6), "")
+    found = parse(report, Load("concurrency", 6), "", 9)
     assert found.rate == pytest.approx(1.593, abs=1e-3)
     assert found.latency_ms == {"p50": 3988.335, "p90": 5141.882, "p95": 5166.815, "p99": 5232.065}
     assert found.server_ms == {"queue": pytest.approx(242.596), "compute": pytest.approx(3291.393)}
@@ -44,13 +44,14 @@ def test_a_report_becomes_milliseconds(report: Path) -> None:
 
 def test_a_run_that_does_not_hold_says_so(report: Path) -> None:
     """Promise: a refusal, a rate beyond capacity and late requests never pass for a good measurement."""
-    (refused,) = parse(report, Load("poisson", 6), REFUSED).notes
+    (refused,) = parse(report, Load("poisson", 6), REFUSED, 9).notes
     assert "refused" in refused
     assert "the deadline passed before x" in refused
-    (beyond,) = parse(report, Load("poisson", 6), "").notes
+    (beyond,) = parse(report, Load("poisson", 6), "", 9).notes
     assert "only 1.6 of 6.0" in beyond
+    assert parse(report, Load("poisson", 2), "", 9).notes == ()  # 14 of 18: arrivals at random
     late = "[WARNING] Perf Analyzer was not able to keep up with the desired request rate. 91.30% of the requests were "
-    assert "91.30%" in parse(report, Load("poisson", 1.6), f"{late}delayed.").notes[0]
+    assert "91.30%" in parse(report, Load("poisson", 1.6), f"{late}delayed.", 9).notes[0]
 
 
 def test_the_reason_is_the_servers_or_perf_analyzers_own() -> None:

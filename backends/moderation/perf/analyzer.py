@@ -26,6 +26,8 @@ WINDOWS: Final = 3
 PERCENTILES: Final = ("p50", "p90", "p95", "p99")
 FEWEST: Final = 5
 """Requests that a window of an open loop should see; perf_analyzer fails on one that sees none."""
+ATTEMPTS: Final = 3
+_TOO_SHORT: Final = re.compile(r"No valid requests recorded\s+within\s+time interval")
 _FAULT: Final = re.compile(r"had error: (?:\[\w+\] )?(.+)")
 _LATE: Final = re.compile(r"not able to keep up with the desired request rate\. ([\d.]+%) of the requests were delayed")
 _FAILED: Final = re.compile(r"^(?:error|failed|no valid|perf analyzer failed|.*\bfailed to\b).*$", re.I | re.M)
@@ -105,6 +107,16 @@ class PerfAnalyzer:
         window = seconds / WINDOWS
         if load.mode != "concurrency":
             window = max(window, FEWEST / load.value)
+        for _ in range(ATTEMPTS):
+            report, output = self._run(target, model, data, load, window)
+            if report.is_file() and report.stat().st_size:
+                return parse(report, load, output, window * WINDOWS)
+            if fault(output) or not _TOO_SHORT.search(output):
+                break
+            window *= 3  # the server is slower than anybody could know before
+        raise ServerError(f"perf_analyzer measured nothing ({load}): {fault(output) or why(output)}")
+
+    def _run(self, target: Target, model: str, data: Path, load: Load, window: float) -> tuple[Path, str]:
         report = self._scratch / "perf.csv"
         report.unlink(missing_ok=True)
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
@@ -119,21 +131,18 @@ class PerfAnalyzer:
             errors="replace",
             timeout=600 + 20 * window,
         )
-        output = done.stdout + done.stderr
-        if not report.is_file() or not report.stat().st_size:
-            raise ServerError(f"perf_analyzer measured nothing ({load}): {fault(output) or why(output)}")
-        return parse(report, load, output)
+        return report, done.stdout + done.stderr
 
 
-def parse(report: Path, load: Load, output: str) -> Measurement:
-    """A measurement from perf_analyzer's CSV file and what it printed."""
+def parse(report: Path, load: Load, output: str, seconds: float) -> Measurement:
+    """A measurement of so many seconds from perf_analyzer's CSV file and what it printed."""
     with report.open(newline="") as file:
         row = next(csv.DictReader(file))
     rate = float(row["Inferences/Second"])
     notes = []
     if found := fault(output):
         notes.append(f"the server refused a request, after which perf_analyzer sends no more: {found}")
-    elif load.mode != "concurrency" and rate < 0.9 * load.value:
+    elif load.mode != "concurrency" and _short_of(rate * seconds, load.value * seconds):
         notes.append(f"only {rate:.1f} of {load.value:.1f} requests a second were answered: beyond capacity")
     if late := _LATE.search(output):
         notes.append(f"perf_analyzer sent {late[1]} of the requests late")
@@ -148,6 +157,11 @@ def parse(report: Path, load: Load, output: str) -> Measurement:
         },
         tuple(notes),
     )
+
+
+def _short_of(answered: float, sent: float) -> bool:
+    """Whether so few answers are more than chance: arrivals at random vary by the root of their number."""
+    return answered < min(0.9 * sent, sent - 2 * sent**0.5)
 
 
 def fault(output: str) -> str | None:

@@ -104,7 +104,7 @@ async def _open(url: str, calls: Sequence[Call], times: Sequence[float]) -> list
 
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=PATIENCE_S), auto_decompress=False
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=PATIENCE_S)
     )
 
 

@@ -112,11 +112,11 @@ def _spread(paths: Sequence[Path], count: int) -> list[Path]:
 
 @lru_cache(maxsize=4096)
 def variant(path: Path, lap: int) -> Picture:
-    """A picture as it is (lap 0), or without `lap` pixels at its left and upper edge."""
+    """A picture as it is (lap 0), or without some rows and columns at its edges, other ones each lap."""
     data = path.read_bytes()
     if lap == 0:
         return Picture(path.name, data)
-    frame = decode(data, Limits()).frames[0][lap % 64 :, lap % 64 + lap // 64 :]
+    frame = decode(data, Limits()).frames[0][lap % 16 :, lap // 16 :]
     bgr = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2BGR)
     photo = data[:2] == b"\xff\xd8"
     _, out = cv2.imencode(".jpg" if photo else ".png", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92] if photo else [])

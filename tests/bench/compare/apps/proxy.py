@@ -18,19 +18,21 @@ import tritonclient.grpc.aio as triton
 from fastapi import FastAPI, HTTPException, Request
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from bench.compare.local import Release, preprocessor, pipeline_labels
+from bench.compare.local import preprocessor
 from moderation import contract
 from moderation.errors import InputError, StageError
 from moderation.launcher.run import REPOSITORY
 from moderation.pipeline.items import Item
+from moderation.pipeline.labels import load_labels
 from moderation.pipeline.moderate import moderate as pipeline
+from moderation.pipeline.release import Release
 from moderation.pipeline.run import Array, Run
 
 app = FastAPI()
 _pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 _decode = preprocessor(REPOSITORY, "cpu")
 _release = Release.load(REPOSITORY / contract.ENTRY / "1")
-_labels = pipeline_labels(REPOSITORY, _release)
+_labels = load_labels(REPOSITORY, _release)
 _client: list[Any] = []
 
 
