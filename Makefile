@@ -58,6 +58,11 @@ bench: $(BENCH_ENV)/.made ## this server beside the usual alternatives (22 min o
 	@$(BIN)/moderation models build
 	@$(BENCH_ENV)/bin/python tests/bench/compare $(BENCH)
 
+TUNE_ENV := .venv-tune
+tune-env: $(STAMP) ## Model Analyzer for `moderation tune`, in an environment of its own: its pins clash (400 MB)
+	@test -x $(TUNE_ENV)/bin/python || $(PYTHON) -m venv $(TUNE_ENV)
+	@$(BIN)/uv pip install --quiet --python $(TUNE_ENV)/bin/python 'triton-model-analyzer==$(shell sed -n 's/.*triton-model-analyzer==\([0-9.]*\).*/\1/p' pyproject.toml)'
+
 bench-policy: $(STAMP) ## time of a decision under 200 rules (1 min)
 	@$(BIN)/python tests/bench/policy.py
 
@@ -81,4 +86,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench bench-policy bench-text bench-hashes decisions lint lock
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench tune-env bench-policy bench-text bench-hashes decisions lint lock

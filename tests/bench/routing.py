@@ -20,16 +20,21 @@ import yaml
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from bench.compare.pictures import Pictures  # noqa: E402
 from bench.machine import describe  # noqa: E402 - the path comes first
-from bench.pipeline import DATA, PICTURES, measure, pictures_of_text  # noqa: E402
 from moderation import contract  # noqa: E402
+from moderation.client import Address  # noqa: E402
 from moderation.launcher.run import REPOSITORY  # noqa: E402
+from moderation.perf.analyzer import Load, PerfAnalyzer  # noqa: E402
 from moderation.perf.inputs import write_input_data  # noqa: E402
+from moderation.perf.target import Target  # noqa: E402
 from moderation.pipeline.release import FILE  # noqa: E402
-from serving.conftest import launched  # noqa: E402
+from serving.conftest import Running, launched  # noqa: E402
 
+DATA: Final = ROOT.parent / "shared" / "data"
+PICTURES: Final = 30
 ROUNDS: Final = 2
-WINDOW_S: Final = 5
+SECONDS: Final = 15
 
 
 def without_gates(folder: Path) -> Path:
@@ -47,8 +52,13 @@ def main() -> None:
     lines = ["| pictures | with gates, images/s | without | ratio, each round |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        photos, texts = sorted((DATA / "people_photos" / "people").iterdir()), pictures_of_text(DATA / "ocr")
-        sets = {"photos": photos[:PICTURES], "texts": texts, "half and half": photos[: PICTURES // 2] + texts[::2]}
+        analyzer = PerfAnalyzer(folder)
+
+        def measure(server: Running, data: Path) -> float:
+            target = Target(Address.parse(server.grpc))
+            return analyzer.measure(target, contract.ENTRY, data, Load("concurrency", 2), SECONDS).rate
+
+        sets = {mix: Pictures(DATA, PICTURES).files(mix) for mix in ("photos", "texts", "mixed")}
         (folder / "a").mkdir()
         (folder / "b").mkdir()
         with (
@@ -56,14 +66,11 @@ def main() -> None:
             launched(folder / "b", "--repository", str(without_gates(folder))) as plain,
         ):
             for name, pictures in sets.items():
-                data = folder / f"{name.replace(' ', '-')}.json"
+                data = folder / f"{name}.json"
                 write_input_data(pictures, data)
-                measure(gated, data, 2, WINDOW_S)  # compiles each shape once
-                measure(plain, data, 2, WINDOW_S)
-                rounds = [
-                    (measure(gated, data, 2, WINDOW_S)["rate"], measure(plain, data, 2, WINDOW_S)["rate"])
-                    for _ in range(ROUNDS)
-                ]
+                measure(gated, data)  # compiles each shape once
+                measure(plain, data)
+                rounds = [(measure(gated, data), measure(plain, data)) for _ in range(ROUNDS)]
                 ratios = [a / b for a, b in rounds]
                 each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
                 lines.append(
@@ -73,7 +80,7 @@ def main() -> None:
                 print(lines[-1], flush=True)
     head = (
         f"# What the kind of picture spares\n\n{describe()}\n\nRerun: `python tests/bench/routing.py`. A run looks at "
-        f"{3 * WINDOW_S} seconds: rows of about one picture a second rest on few pictures and say little.\n"
+        f"{SECONDS} seconds: rows of about one picture a second rest on few pictures and say little.\n"
     )
     (Path(__file__).parent / "results" / "routing.md").write_text(head + "\n" + "\n".join(lines) + "\n")
 

@@ -56,7 +56,7 @@ def bench(
         extra = {name: text for name, text in (("POLICY", policy), ("TEXT", caption)) if text is not None}
         with tempfile.TemporaryDirectory(prefix="moderation-bench-") as folder:
             data = Path(folder) / "input.json"
-            write_input_data(_pictures(files, Path(folder)), data, extra)
+            write_input_data(pictures_or_samples(files, Path(folder)), data, extra)
             runs = _measure(PerfAnalyzer(Path(folder)), target, data, loads, seconds, rounds, errors)
     except (ModerationError, OSError) as error:
         message = error.message if isinstance(error, ModerationError) else str(error)
@@ -91,7 +91,7 @@ def _measure(
     return runs
 
 
-def _pictures(files: Sequence[str] | None, scratch: Path) -> list[Path]:
+def pictures_or_samples(files: Sequence[str] | None, scratch: Path) -> list[Path]:
     """The named pictures, or the drawn samples."""
     if files:
         return [Path(name) for name in find(files)]

@@ -18,6 +18,7 @@ from moderation.cli.policy import app as policy
 from moderation.cli.samples import samples
 from moderation.cli.serve import serve
 from moderation.cli.train import app as train
+from moderation.cli.tune import tune
 
 app = typer.Typer(
     name="moderation",
@@ -31,6 +32,7 @@ _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command(context_settings=_PASS_THROUGH)(serve)
 app.command()(check)
 app.command()(bench)
+app.command()(tune)
 app.command()(samples)
 app.command(name="perf-data")(perf_data)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)

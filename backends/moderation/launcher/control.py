@@ -99,4 +99,8 @@ class Control:
         """
         config = self.call(f"/v2/models/{model}/config")
         config.setdefault("parameters", {})["reloaded"] = {"string_value": str(time.time_ns())}
+        self.configure(model, config)
+
+    def configure(self, model: str, config: dict[str, Any]) -> None:
+        """Load a model with another configuration than its files have; holds until the next plain `load`."""
         self.call(f"/v2/repository/models/{model}/load", {"parameters": {"config": json.dumps(config)}})

@@ -7,6 +7,7 @@ perf_analyzer measures in windows and repeats until they agree; on a busy machin
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 import subprocess
@@ -161,7 +162,7 @@ def parse(report: Path, load: Load, output: str, seconds: float) -> Measurement:
 
 def _short_of(answered: float, sent: float) -> bool:
     """Whether so few answers are more than chance: arrivals at random vary by the root of their number."""
-    return answered < min(0.9 * sent, sent - 2 * sent**0.5)
+    return answered < min(0.9 * sent, sent - 2 * math.sqrt(sent))
 
 
 def fault(output: str) -> str | None:

@@ -52,8 +52,9 @@ def _lines(journal: Journal, name: str, size: str, price: float) -> list[str]:
         "",
         f"Rerun: `make bench`{'' if size == 'full' else f' with `--size {size}`'}. One run; every contender gets the "
         f"same pictures over HTTP, in whole laps of {settings.pictures}, and takes turns with the others over "
-        f"{settings.rounds} rounds (medians; smallest and largest in brackets). No lap repeats a picture of an "
-        "earlier one, except in `repeats`, where nine of ten were seen before. What each contender is: [compare](../compare/README.md).",
+        f"{settings.rounds} rounds (medians; smallest and largest in brackets). No lap repeats a picture of an earlier "
+        "one, except in `repeats`, where nine of ten were seen before. What each contender is: "
+        "[compare](../compare/README.md).",
         "",
         f"![Throughput and latency]({name}-curves.png)",
         "",

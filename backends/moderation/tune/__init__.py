@@ -1,0 +1,1 @@
+"""Finds better settings for models: searched by Model Analyzer or in turn, judged by repeated measurement."""
