@@ -14,6 +14,7 @@ from typing import Final
 from moderation.client import Address
 from moderation.errors import ConfigError
 from moderation.launcher.preflight import Ports
+from moderation.launcher.protection import Protection
 from moderation.launcher.run import REPOSITORY, Plan, serving
 from moderation.perf.analyzer import PerfAnalyzer
 from moderation.perf.target import Target
@@ -96,7 +97,10 @@ def tune(task: Task) -> Outcome:
     ports = Ports.free()
     with ExitStack() as stack:
         task.say(f"{task.model}: starting the server")
-        plan = Plan(task.repository, task.profile, ports=ports, log=work / "server.log")
+        # Model Analyzer knows no headers, so the management APIs of this server, on 127.0.0.1 and short-lived, are open
+        plan = Plan(
+            task.repository, task.profile, ports=ports, log=work / "server.log", protection=Protection(open_admin=True)
+        )
         server = stack.enter_context(serving(plan))
         address = Address.parse(f"grpc://127.0.0.1:{ports.grpc}")
         data = work / "input.json"
