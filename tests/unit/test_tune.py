@@ -112,6 +112,7 @@ def test_settings_of_a_running_server() -> None:
     before = json.dumps(config)
     assert [settings.get(config, p) for p in (COUNT, DELAY, THREADS)] == [2, 500, "1"]
     assert settings.get(config, ("parameters", "none", "string_value")) is None
+    assert settings.get({}, DELAY) == 0  # protobuf leaves out zeros
     assert settings.get(settings.put(config, COUNT, 3), COUNT) == 3
     assert settings.get(settings.put(config, THREADS, "2"), THREADS) == "2"
     assert settings.get(settings.put({}, DELAY, 7), DELAY) == 7

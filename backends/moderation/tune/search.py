@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from google.protobuf import json_format
+from tritonclient.grpc import model_config_pb2
 
 from moderation.errors import LaunchError
 from moderation.launcher.preflight import Ports
@@ -115,15 +117,22 @@ def best(space: Space, work: Path) -> list[Choice]:
         values = dict(measurement["_model_config_measurements"][0]["_non_gpu_data"])
         rate, p95 = (float(values[name]["_value"]) for name in ("perf_throughput", "perf_latency_p95"))
         configs = [run["_model_config_variant"], *run["_composing_config_variants"]]
-        texts = {config["model_config"]["name"]: config["model_config"] for config in configs}
+        known = {config["model_config"]["name"]: _as_triton_says(config["model_config"]) for config in configs}
         choice = {
             (axis.model, axis.path): value
             for axis in space.axes
-            if (value := settings.get(texts[axis.model], axis.path)) is not None
+            if (value := settings.get(known[axis.model], axis.path)) is not None
         }
         found.append((not space.judge.p95_ms or p95 <= space.judge.p95_ms, rate, choice))
     found.sort(key=lambda row: row[:2], reverse=True)
     return [choice for _, _, choice in found]
+
+
+def _as_triton_says(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of a checkpoint, which has protobuf's JSON names, under the names of the files."""
+    parsed = json_format.ParseDict(config, model_config_pb2.ModelConfig(), ignore_unknown_fields=True)
+    found: dict[str, Any] = json_format.MessageToDict(parsed, preserving_proto_field_name=True)
+    return found
 
 
 def measurements(model: str, checkpoints: Path) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:

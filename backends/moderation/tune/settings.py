@@ -19,13 +19,16 @@ _DELAY: Final = re.compile(r"(dynamic_batching\s*:?\s*\{[^}]*?\bmax_queue_delay_
 
 
 def get(config: dict[str, Any], path: Path) -> Value | None:
-    """A setting of a configuration as Triton's JSON has it; the first of repeated fields. None when it is not there."""
+    """A setting of a configuration as Triton's JSON has it; the first of repeated fields.
+
+    A number that is not there is 0, as protobuf leaves out zeros; a parameter that is not there is None.
+    """
     node: Any = config
     for part in path:
         if isinstance(node, list):
             node = node[0] if node else {}
         if not isinstance(node, dict) or part not in node:
-            return None
+            return None if path[0] == "parameters" else 0
         node = node[part]
     # protobuf writes 64-bit numbers as text
     return int(node) if path[0] != "parameters" else str(node)
