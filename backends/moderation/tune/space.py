@@ -83,11 +83,13 @@ class Space:
     Attributes:
         model: that is measured.
         axes: of it and of the models that it calls.
+        fixed: settings with one value: what is there, said because a search varies them unless it is told not to.
         analyzer: the configuration for Model Analyzer, without `judge`.
     """
 
     model: str
     axes: tuple[Axis, ...]
+    fixed: tuple[Axis, ...]
     judge: Judge
     analyzer: Mapping[str, Any]
 
@@ -132,17 +134,20 @@ def load(path: Path) -> Space:
         faults.append("bls_composing_models must be a list of one-key mappings")
         inner = []
     axes: list[Axis] = []
+    fixed: list[Axis] = []
     for entry in (profiled, *inner):
         for model, settings in entry.items() if isinstance(entry, dict) else ():
             if model not in contract.MODELS:
                 faults.append(f"no model `{model}`{suggest(str(model), list(contract.MODELS))}")
                 continue
             varied = settings.get("model_config_parameters", {}) if isinstance(settings, dict) else {}
-            axes += [Axis(model, place, values) for place, values in _walk(varied, ())]
-    for axis in axes:
+            found = [Axis(model, place, values) for place, values in _walk(varied, ())]
+            axes += [axis for axis in found if len(axis.values) > 1]
+            fixed += [axis for axis in found if len(axis.values) == 1]
+    for axis in (*axes, *fixed):
         if axis.path not in KNOWN and not (axis.path[0] == "parameters" and axis.path[-1] == "string_value"):
             faults.append(f"{axis.name}: {'/'.join(axis.path)} is no setting that can be written back")
-    space = Space(next(iter(profiled), ""), tuple(axes), judge, document)
+    space = Space(next(iter(profiled), ""), tuple(axes), tuple(fixed), judge, document)
     if not axes:
         faults.append("nothing varies: model_config_parameters has no list")
     elif judge.search == "model-analyzer" and space.combinations() > MOST:

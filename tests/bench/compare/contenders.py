@@ -30,7 +30,7 @@ START_S: Final = 120.0
 TITLES: Final = {
     "triton": "this server",
     "usual": "FastAPI + RapidOCR + NudeNet, defaults",
-    "tuned": "the same with a thread pool, ONNX Runtime tuned",
+    "tuned": "FastAPI + RapidOCR + NudeNet, tuned",
     "proxy": "FastAPI in front of this Triton",
     "bare": "bare loop, one process per core (the limit)",
 }

@@ -71,7 +71,7 @@ def mixes(journal: Journal, path: Path) -> None:
         axes.bar_label(bars, [f"{m:.1f}" for m in middles], size=6.5, padding=2)
     axes.set_xticks(range(len(MIXES)), MIXES)
     axes.set_ylabel("images per second")
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     _save(figure, path)
 
 
