@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -18,6 +19,8 @@ from moderation.launcher.preflight import Ports
 from moderation.launcher.process import POLL_S, Server, Supervisor, stop_signals
 from moderation.launcher.protection import Protection, Tls
 from moderation.launcher.run import REPOSITORY, Plan, serving
+from moderation.launcher.telemetry import SERVICE, Telemetry
+from moderation.telemetry.log import JsonLines
 
 
 def serve(
@@ -33,6 +36,18 @@ def serve(
     server: Annotated[Path | None, typer.Option(help="tritonserver binary or its root folder.")] = None,
     log: Annotated[Path | None, typer.Option(help="File for the server's log.")] = None,
     grace: Annotated[int, typer.Option(help="Seconds that requests in flight get at the end.")] = 30,
+    metrics_address: Annotated[str, typer.Option(help="Address of the metrics, when it is another.")] = "",
+    trace_endpoint: Annotated[
+        str, typer.Option(help="OTLP/HTTP receiver, as http://127.0.0.1:4318/v1/traces; no traces without it.")
+    ] = "",
+    trace_rate: Annotated[
+        int, typer.Option(help="One request in this many starts a trace; a caller's trace is always continued.")
+    ] = 100,
+    trace_service: Annotated[str, typer.Option(help="Name of this service in traces.")] = SERVICE,
+    log_format: Annotated[str, typer.Option(help="`text`, or `json` for one object a line.")] = "text",
+    request_log: Annotated[
+        str, typer.Option(help="Items to log: `off`, `failures` (no decision, or a stage without a signal), `all`.")
+    ] = "failures",
     demo: Annotated[bool, typer.Option("--demo", help="Moderate the sample images first.")] = False,
     security: Annotated[Path | None, typer.Option(help="security.yaml: access, tenants, limits, audit.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of gRPC (PEM).")] = None,
@@ -47,7 +62,9 @@ def serve(
 
     Options that are not listed here go to tritonserver as they are, for example --log-verbose=1.
     """
-    console = Console(stderr=True)
+    telemetry = Telemetry(metrics_address, trace_endpoint, trace_rate, trace_service, log_format, request_log)
+    as_json = log_format == "json"
+    console = Console(file=cast("TextIO", JsonLines(sys.stderr)), width=1000) if as_json else Console(stderr=True)
     plan = Plan(
         repository.resolve(),
         profile,
@@ -58,6 +75,7 @@ def serve(
         grace,
         tuple(context.args),
         Protection(security, Tls(tls_cert, tls_key, tls_client_ca), allow_unauthenticated, open_admin),
+        telemetry=telemetry,
     )
     try:
         _run(plan, console, demo)

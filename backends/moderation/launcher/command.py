@@ -11,6 +11,7 @@ from typing import Final
 
 from moderation.launcher.install import ServerInstall
 from moderation.launcher.preflight import Ports
+from moderation.launcher.telemetry import Telemetry
 
 FORWARDED_HEADERS: Final = "(?i)(authorization|x-request-id|x-subject|x-tenant|traceparent|tracestate)"
 """Request headers that reach the entry model as parameters (DESIGN of the entry contract)."""
@@ -29,6 +30,7 @@ class ServeOptions:
     exit_timeout_s: int = 30
     protection: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[str]) -> list[str]:
@@ -47,7 +49,6 @@ def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[s
         f"--http-port={options.ports.http}",
         f"--grpc-address={options.address}",
         f"--grpc-port={options.ports.grpc}",
-        f"--metrics-address={options.address}",
         f"--metrics-port={options.ports.metrics}",
         "--allow-gpu-metrics=false",
         f"--http-header-forward-pattern={FORWARDED_HEADERS}",
@@ -55,7 +56,7 @@ def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[s
         f"--exit-timeout-secs={options.exit_timeout_s}",
         f"--backend-config=python,shm-region-prefix-name={options.region_prefix}",
         "--backend-config=python,stub-timeout-seconds=60",
-        "--metrics-config=histogram_latencies=true",
+        *options.telemetry.flags(options.address),
     ]
     if options.profile != "default":
         argv.append(f"--model-config-name={options.profile}")

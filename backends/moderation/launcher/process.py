@@ -16,6 +16,7 @@ import psutil
 
 from moderation.errors import LaunchError
 from moderation.launcher.control import Control
+from moderation.telemetry.log import dump, from_triton
 
 STUB: Final = "triton_python_backend_stub"
 POLL_S: Final = 0.25
@@ -37,6 +38,7 @@ class Server:
         log: file that gets everything the server says.
         control: its HTTP interface.
         on_event: called with (model, "loaded" | "failed", detail) while models load.
+        json_log: write each line as a JSON object.
     """
 
     def __init__(
@@ -46,10 +48,13 @@ class Server:
         log: Path,
         control: Control,
         on_event: Callable[[str, str, str], None] = lambda _model, _state, _detail: None,
+        *,
+        json_log: bool = False,
     ) -> None:
         self.control = control
         self.log = log
         self._on_event = on_event
+        self._json_log = json_log
         # a session of its own: Ctrl-C in the terminal reaches the launcher only, which then drains the server
         self._process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
             list(argv),
@@ -78,8 +83,8 @@ class Server:
             return
         with self.log.open("ab", buffering=0) as file:
             for line in stream:
-                file.write(line)
                 text = line.decode(errors="replace")
+                file.write(dump(from_triton(text)).encode() if self._json_log else line)
                 if found := _LOADED.search(text):
                     self._on_event(found[1], "loaded", "")
                 elif _DRAINED in text:

@@ -20,6 +20,7 @@ from moderation.launcher.install import find_server
 from moderation.launcher.process import Server
 from moderation.launcher.protection import Protection, check_caches, prepared
 from moderation.launcher.repository import assemble_repository, check_profile, model_names, stage_backends
+from moderation.launcher.telemetry import Telemetry
 from moderation.models import store
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3] / "model_repository"
@@ -39,6 +40,7 @@ class Plan:
     grace_s: int = 30
     extra: tuple[str, ...] = ()
     protection: Protection = field(default_factory=Protection)
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 @contextmanager
@@ -52,6 +54,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
     Raises:
         LaunchError: anything this machine or the plan lacks, before or while starting.
     """
+    plan.telemetry.check()
     preflight.check_python()
     install = find_server(plan.server)
     preflight.check_numpy(install.origin)
@@ -77,16 +80,18 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
                 plan.grace_s,
                 tuple(protection.argv),
                 plan.extra,
+                telemetry=plan.telemetry,
             )
             models = loadable(served)
             for model in models:
                 on_event(model, "queued", "")
             server = Server(
                 build_argv(install, options, models),
-                build_environment(install, {**os.environ, **protection.environment}),
+                build_environment(install, {**os.environ, **protection.environment, **plan.telemetry.environment()}),
                 plan.log or folder / "server.log",
                 Control(f"http://{plan.address}:{plan.ports.http}", token=protection.admin_token),
                 on_event,
+                json_log=plan.telemetry.log_format == "json",
             )
             try:
                 server.wait_ready(contract.ENTRY, START_TIMEOUT_S)

@@ -95,7 +95,16 @@ def report(error: Exception, model: str) -> str:
     return f"{model}: unexpected {type(error).__name__}"
 
 
+<<<<<<< HEAD
 def log(sentence: str, *, error: bool = False) -> None:
+=======
+def log_info(sentence: str) -> None:
+    """A line in the server's log."""
+    pb.Logger.log_info(sentence)
+
+
+def log_error(sentence: str) -> None:
+>>>>>>> 2e65e78b (Dashboards whose every query is run; traces, JSON logs and their settings in moderation serve)
     """A line in the server's log."""
     (pb.Logger.log_error if error else pb.Logger.log_info)(sentence)
 
@@ -172,6 +181,11 @@ class Caller:
         self._request = request
         self._trace = request.trace()
         self._id = request.request_id()
+
+    def trace_id(self) -> str:
+        """Id of the request's trace in hex (W3C Trace Context), empty where it is not traced."""
+        context = self._trace.get_context() if self._trace else None
+        return str(json.loads(context)["traceparent"]).split("-")[1] if context else ""
 
     def cancelled(self) -> bool:
         """Whether the client cancelled the request (gRPC only)."""

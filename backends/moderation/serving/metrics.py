@@ -20,8 +20,8 @@ class Metrics:
     """The entry model's metrics; every instance of the model adds to the same series.
 
     Args:
-        stages: models whose failures are counted. These and the outcomes start at 0, so that the first failure is
-            already a step that `rate()` sees.
+        stages: models whose failures and omissions are counted. These and the outcomes start at 0, so that the first
+            failure is already a step that `rate()` sees.
     """
 
     def __init__(self, stages: Iterable[str] = ()) -> None:
@@ -29,6 +29,7 @@ class Metrics:
         self._series: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
         for model in stages:
             self.add(Sample("moderation_stage_failures_total", 0, {"model": model}))
+            self.add(Sample("moderation_stage_skipped_total", 0, {"model": model}))
         for code in ("INTERNAL", "UNAVAILABLE"):
             self.add(Sample("moderation_errors_total", 0, {"code": code}))
         for outcome in ("answered", "refused", "failed"):
