@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
+import yaml
 
 from moderation import contract
 from moderation.client import Client
@@ -33,6 +35,7 @@ from moderation.telemetry.reference import Reference
 from serving.conftest import Running, launched, wait_until
 from serving.otlp import Received, Span, receiver
 from serving.scrape import CHART, Prometheus, prometheus
+from tokens import AUDIENCE, ISSUER, Provider, bearer
 
 SAMPLES = render()
 LOAD_S = 30.0
@@ -62,16 +65,20 @@ PANELS = {
 
 @dataclass(frozen=True)
 class Watched:
-    """A server, who gets its traces, and its log."""
+    """A server, who gets its traces, its log, and who lets callers in."""
 
     server: Running
     traces: Received
     log: Path
+    provider: Provider
+
+    def client(self, **claims: Any) -> Client:
+        return Client(self.server.http, headers=bearer(self.provider.token(**claims)))
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A server that traces every request, logs JSON, and has a reference for drift."""
+    """A server that traces every request, logs JSON, wants tokens, audits, and has a reference for drift."""
     folder = tmp_path_factory.mktemp("watched")
     models = folder / "models"
     shutil.copytree(REPOSITORY, models)
@@ -79,11 +86,21 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     shares = {"decision": {"allow": 0.8, "review": 0.1, "block": 0.1}, "content_type": {"photo": 1.0}}
     reference = Reference(1000, {**shares, **{f"score/{topic}": tenth for topic in topics()}})
     (models / contract.ENTRY / "1" / "reference.yaml").write_text(reference.dump())
+    provider = Provider(folder / "jwks.json")
+    provider.add("key")
+    provider.publish()
+    security = {
+        "access": {"mode": "required", "issuers": [{"issuer": ISSUER, "audience": AUDIENCE, "jwks": "jwks.json"}]},
+        "tenants": {"acme": {}, "slow": {"images_per_second": 0.01, "burst": 1}},
+        "audit": {"mode": "required", "folder": "audit"},
+    }
+    (folder / "security.yaml").write_text(yaml.safe_dump(security))
     with (
         receiver() as traces,
         launched(
             folder,
             f"--repository={models}",
+            f"--security={folder / 'security.yaml'}",
             f"--trace-endpoint={traces.url}",
             "--trace-rate=1",
             "--trace-config=opentelemetry,bsp_schedule_delay=200",
@@ -91,7 +108,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             "--request-log=all",
         ) as server,
     ):
-        yield Watched(server, traces, folder / "triton.log")
+        yield Watched(server, traces, folder / "triton.log", provider)
 
 
 def ask(watched: Watched, protocol: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -103,7 +120,7 @@ def ask(watched: Watched, protocol: str, headers: dict[str, str]) -> dict[str, A
         inputs.append(triton.InferInput(name, [1, 1], "BYTES"))
         inputs[-1].set_data_from_numpy(np.array([[value]], dtype=object))
     with triton.InferenceServerClient(address.split("://")[1]) as client:
-        answer = client.infer(contract.ENTRY, inputs, headers=headers)
+        answer = client.infer(contract.ENTRY, inputs, headers={**bearer(watched.provider.token()), **headers})
     return dict(json.loads(answer.as_numpy("RESULT")[0, 0]))
 
 
@@ -161,7 +178,6 @@ def test_logs_are_json_and_name_request_and_trace(watched: Watched) -> None:
     headers = {
         "x-request-id": request,
         "traceparent": f"00-{trace}-{secrets.token_hex(8)}-01",
-        "authorization": "Bearer abc",
     }
     result = ask(watched, "http", headers)
     wait_until(lambda: any(r.get("request_id") == request for r in records(watched)), 10)
@@ -174,19 +190,26 @@ def test_logs_are_json_and_name_request_and_trace(watched: Watched) -> None:
 
 def test_a_refusal_is_logged_with_its_reason(watched: Watched) -> None:
     """Promise: what was refused can be found, by code and reason."""
-    with Client(watched.server.http) as client, pytest.raises(ModerationError):
+    with watched.client() as client, pytest.raises(ModerationError):
         client.moderate([b"no image"])
-    wait_until(lambda: any(r.get("event") == "refused" for r in records(watched)), 10)
-    (record,) = [r for r in records(watched) if r.get("event") == "refused"]
-    assert (record["code"], record["reason"]) == ("INVALID_ARG", "unsupported_format")
+
+    def refused() -> list[dict[str, Any]]:
+        return [r for r in records(watched) if r.get("reason") == "unsupported_format"]
+
+    wait_until(lambda: bool(refused()), 10)
+    (record,) = refused()
+    assert (record["event"], record["code"], record["item"]) == ("refused", "INVALID_ARG", 0)
 
 
 def test_nothing_of_a_picture_or_a_token_is_logged(watched: Watched) -> None:
     """Promise: no caption, no recognised text, no token in any line; every line is JSON with time and level."""
-    result = ask(watched, "http", {"authorization": "Bearer secret-token"})
+    token = watched.provider.token()
+    result = ask(watched, "http", bearer(token))
+    with Client(watched.server.http, headers=bearer("secret-token")) as client, pytest.raises(ModerationError):
+        client.moderate([SAMPLES["threat.jpg"]])
     text = watched.log.read_text() + watched.server.output.read_text()
     assert result["text"], "the sample has text to be found"
-    for secret in (CAPTION, "secret-token", *(line["text"] for line in result["text"])):
+    for secret in (CAPTION, token, "secret-token", *(line["text"] for line in result["text"])):
         assert secret not in text
     assert all({"time", "level"} <= record.keys() for record in records(watched))
     printed = [json.loads(line) for line in watched.server.output.read_text().splitlines()]
@@ -202,9 +225,13 @@ def scraped(watched: Watched, tmp_path_factory: pytest.TempPathFactory) -> Itera
         end = time.monotonic() + LOAD_S
 
         def send(_: int) -> None:
-            with Client(server.http) as client:
+            with watched.client() as client, watched.client(tenant="slow") as slow:
                 while time.monotonic() < end:
                     client.moderate([next(pictures), b"no image"])
+                    with contextlib.suppress(ModerationError):  # over its quota
+                        slow.moderate([SAMPLES["sunset.png"]])
+                    with contextlib.suppress(ModerationError), watched.client(scope="audit") as denied:
+                        denied.moderate([SAMPLES["sunset.png"]])
 
         def blind() -> None:
             server.control.unload(contract.CLASSIFIER)
