@@ -20,12 +20,8 @@ from moderation.pipeline.release import Release
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 from moderation.serving.metrics import Metrics
-<<<<<<< HEAD
 from moderation.serving.routing import Context, Routing
-=======
 from moderation.telemetry.log import RequestLog
-from moderation.telemetry.record import Sample
->>>>>>> 2e65e78b (Dashboards whose every query is run; traces, JSON logs and their settings in moderation serve)
 from moderation.telemetry.reference import Reference
 
 
@@ -37,12 +33,8 @@ class TritonPythonModel:
         self.deadline_ms = float(adapter.parameters(args).get("deadline_ms", "10000"))
         self.metrics = Metrics(release.versions)
         self.guard = Guard.from_environment(self.metrics.add)
-<<<<<<< HEAD
+        self.log = RequestLog.from_environment(adapter.log)
         self.routing = Routing(args, folder, release, self.metrics, self.deadline_ms / 1e3)
-=======
-        self.log = RequestLog.from_environment(adapter.log_info)
-        self.router = Router(release, folder, self._routes_changed)
->>>>>>> 2e65e78b (Dashboards whose every query is run; traces, JSON logs and their settings in moderation serve)
         if args["model_instance_name"].endswith("_0_0"):  # one instance speaks for the whole server
             self.metrics.watch_machine()
         if reference := Reference.load(folder):
@@ -74,15 +66,9 @@ class TritonPythonModel:
             with self.guard.admit(settings, inputs) as ticket:
                 deadline = time.monotonic() + ticket.deadline_ms(self._deadline(settings)) / 1e3
                 items = [ticket.item(item) for item in parse(inputs)]
-<<<<<<< HEAD
                 context = Context(request_id, settings, ticket.subject, ticket.tenant.image_limits(), deadline)
-                outcomes = await asyncio.gather(*(self._one(item, request, context) for item in items))
-=======
-                outcomes = await asyncio.gather(
-                    *(self._one(item, caller, settings, deadline, ticket) for item in items)
-                )
+                outcomes = await asyncio.gather(*(self._one(item, caller, context) for item in items))
                 self.log.items(request_id, caller.trace_id(), outcomes)
->>>>>>> 2e65e78b (Dashboards whose every query is run; traces, JSON logs and their settings in moderation serve)
                 if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
                     return adapter.error_response(outcomes[0], self.name), outcomes[0]
                 results = [{**self._document(outcome), "request_id": request_id} for outcome in outcomes]
@@ -109,28 +95,13 @@ class TritonPythonModel:
             raise InputError("parameter deadline_ms must be a number above 0, in milliseconds", reason="bad_deadline")
         return min(value, self.deadline_ms)
 
-<<<<<<< HEAD
-    async def _one(self, item: Item | InputError, request: Any, context: Context) -> dict[str, Any] | Exception:
-        try:
-            if isinstance(item, InputError):
-                raise item
-            result = await self.routing.answer(item, adapter.Caller(request), context)
-=======
     async def _one(
-        self, item: Item | InputError, caller: adapter.Caller, settings: dict[str, Any], deadline: float, ticket: Ticket
+        self, item: Item | InputError, caller: adapter.Caller, context: Context
     ) -> dict[str, Any] | Exception:
         try:
             if isinstance(item, InputError):
                 raise item
-            limits = ticket.tenant.image_limits()
-
-            def run(plan: Plan, call: Call) -> Run:
-                return Run(call, *self.router.parts(plan), deadline, caller.cancelled, ticket.subject, limits)
-
-            plan = self.router.plan(item, ticket.subject, settings)
-            found = await answer(item, plan, caller, run)
-            result = found.result
->>>>>>> 2e65e78b (Dashboards whose every query is run; traces, JSON logs and their settings in moderation serve)
+            result = await self.routing.answer(item, caller, context)
         except Exception as error:
             self.metrics.error(error)
             return error

@@ -95,16 +95,7 @@ def report(error: Exception, model: str) -> str:
     return f"{model}: unexpected {type(error).__name__}"
 
 
-<<<<<<< HEAD
 def log(sentence: str, *, error: bool = False) -> None:
-=======
-def log_info(sentence: str) -> None:
-    """A line in the server's log."""
-    pb.Logger.log_info(sentence)
-
-
-def log_error(sentence: str) -> None:
->>>>>>> 2e65e78b (Dashboards whose every query is run; traces, JSON logs and their settings in moderation serve)
     """A line in the server's log."""
     (pb.Logger.log_error if error else pb.Logger.log_info)(sentence)
 
