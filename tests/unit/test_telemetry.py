@@ -97,7 +97,7 @@ def test_every_sample_is_in_the_catalogue_with_its_labels() -> None:
         record.of_refusal(AccessError("no", reason="missing")),
         record.of_refusal(OverloadError("no", reason="rate")),
         *record.of_audit(1, 0),
-        *record.of_answer(Answer(RESULT, Plan({POLICY: 1}, stable={POLICY: 1}), {POLICY: 2})),
+        *record.of_answer(Answer(RESULT, Plan({POLICY: 1}, stable={POLICY: 1}), ((POLICY, 2),))),
         record.of_shadow(Seen(POLICY, 2, "id", "allow", "block")),
         record.of_shadow(Seen(POLICY, 2, "id", "allow", "", "busy")),
         record.of_routes(None),

@@ -15,6 +15,7 @@ from moderation.cli.deploy import app as deploy
 from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer, perf_data
 from moderation.cli.policy import app as policy
+from moderation.cli.rollout import app as rollout
 from moderation.cli.samples import samples
 from moderation.cli.serve import serve
 from moderation.cli.train import app as train
@@ -40,6 +41,7 @@ app.add_typer(access, name="access")
 app.add_typer(audit, name="audit")
 app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")
+app.add_typer(rollout, name="rollout")
 app.add_typer(train, name="train")
 app.add_typer(deploy, name="deploy")
 

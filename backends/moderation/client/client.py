@@ -56,6 +56,7 @@ class Client:
         *,
         policy: str | None = None,
         request_id: str = "",
+        versions: str = "",
     ) -> list[dict[str, Any]]:
         """RESULT of each image, in order (schemas/result.schema.json).
 
@@ -64,6 +65,7 @@ class Client:
             captions: text beside each image.
             policy: profile of the policy, for all.
             request_id: comes back in RESULT.
+            versions: `model:version` with commas, for testers of versions that the routes list.
 
         Raises:
             InputError: the server refused the request, or its only image. In a request of several images a bad one is
@@ -80,6 +82,8 @@ class Client:
         if policy is not None:
             inputs.append(self._tensor("POLICY", [policy.encode()] * len(images)))
         extra: dict[str, Any] = {"client_timeout": self._timeout_s} if self._grpc else {}
+        if versions:
+            extra["parameters"] = {"versions": versions}
         try:
             answer = self._client.infer(
                 contract.ENTRY,

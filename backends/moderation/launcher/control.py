@@ -6,6 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -86,6 +87,27 @@ class Control:
     def load(self, model: str) -> None:
         """Load a model, or load what changed in it."""
         self.call(f"/v2/repository/models/{model}/load", {})
+
+    def serve_versions(self, model: str, versions: Collection[int]) -> None:
+        """Load exactly these versions of a model. Those that are loaded serve on meanwhile, and when a load fails.
+
+        The list is sent along with the load, as `version_policy`, and holds until the next plain `load`. A version that
+        goes finishes what it has begun.
+
+        Raises:
+            LaunchError: a version does not load; the message has Triton's reasons.
+        """
+        config = self.call(f"/v2/models/{model}/config")
+        config["version_policy"] = {"specific": {"versions": sorted(versions)}}
+        self.call(f"/v2/repository/models/{model}/load", {"parameters": {"config": json.dumps(config)}})
+        if lacking := sorted(set(versions) - self.versions(model)):
+            why = {s.version: s.reason for s in self.index() if s.name == model}
+            faults = [f"{model} {v} is not ready: {why.get(str(v), 'no such version')}" for v in lacking]
+            raise LaunchError("; ".join(faults))
+
+    def versions(self, model: str) -> set[int]:
+        """Versions of a model that are ready."""
+        return {int(s.version) for s in self.index() if s.name == model and s.state == "READY"}
 
     def unload(self, model: str) -> None:
         """Unload a model once its requests are done."""

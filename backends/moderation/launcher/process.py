@@ -131,7 +131,7 @@ class Server:
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process(self.pid).children():
                 with contextlib.suppress(psutil.Error):
-                    if child.status() != psutil.STATUS_ZOMBIE and (model := _stub_model(child.cmdline())):
+                    if child.status() != psutil.STATUS_ZOMBIE and (model := stub_model(child.cmdline())):
                         found[child.pid] = model
         return found
 
@@ -163,7 +163,7 @@ class Server:
         return self._process.returncode or 0
 
 
-def _stub_model(cmdline: Sequence[str]) -> str | None:
+def stub_model(cmdline: Sequence[str]) -> str | None:
     """Model name of a stub, from its command line (`<model>_<device>_<n>`, python_backend src/stub_launcher.cc)."""
     if not cmdline or STUB not in cmdline[0]:
         return None

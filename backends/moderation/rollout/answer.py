@@ -62,13 +62,13 @@ class Answer:
 
     Attributes:
         plan: who answered.
-        failed: versions on trial that could not, by stage.
+        failed: (stage, version) that could not.
         answers: of every stage that was called.
     """
 
     result: dict[str, Any]
     plan: Plan
-    failed: Mapping[str, int] = field(default_factory=dict)
+    failed: tuple[tuple[str, int], ...] = ()
     answers: Answers = field(default_factory=dict)
 
 
@@ -100,4 +100,5 @@ async def answer(item: Item, plan: Plan, call: Call, run: Callable[[Plan, Call],
         result["timings_ms"]["total"] = round((time.perf_counter() - started) * 1e3, 2)
     if plan.by:
         result["routes"] = plan.report()
-    return Answer(result, plan, failed, recorder.answers)
+    lost = {model: plan.versions[model] for model in plan.stable if model in result["unknown"]}
+    return Answer(result, plan, (*failed.items(), *lost.items()), recorder.answers)

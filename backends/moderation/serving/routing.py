@@ -89,7 +89,7 @@ class Routing:
         except InputError:
             raise
         except Exception:
-            self._metrics.add(*record.of_failed({model: plan.versions[model] for model in plan.stable}))
+            self._metrics.add(*record.of_failed((model, plan.versions[model]) for model in plan.stable))
             raise
         self._metrics.add(*record.of_answer(found))
         self._shadows.offer(item, found, context.subject, context.request_id)

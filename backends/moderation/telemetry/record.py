@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moderation.errors import AccessError, InputError, OverloadError, triton_code
@@ -51,6 +51,8 @@ def of_result(result: Mapping[str, Any]) -> Iterator[Sample]:
 def of_answer(answer: Answer) -> Iterator[Sample]:
     """Samples of the versions that an item met, beside those of its RESULT; what testers asked for is left out."""
     for model in answer.plan.stable:
+        if model in answer.result["unknown"]:
+            continue
         arm = {"model": model, "version": str(answer.plan.versions[model])}
         yield Sample("moderation_arm_decisions_total", 1, {**arm, "decision": answer.result["decision"]})
         for of, key in (("stage", STAGE_KEYS[model]), ("total", "total")):
@@ -59,9 +61,9 @@ def of_answer(answer: Answer) -> Iterator[Sample]:
     yield from of_failed(answer.failed)
 
 
-def of_failed(versions: Mapping[str, int]) -> Iterator[Sample]:
+def of_failed(versions: Iterable[tuple[str, int]]) -> Iterator[Sample]:
     """Samples of an item that versions of some stages could not answer."""
-    for model, version in versions.items():
+    for model, version in versions:
         yield Sample("moderation_arm_errors_total", 1, {"model": model, "version": str(version)})
 
 
