@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,11 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from moderation import contract
+from moderation.cli import rollout_tables
+from moderation.deploy.scrape import fetch
 from moderation.errors import ConfigError, ModerationError
 from moderation.launcher.process import stub_model
 from moderation.launcher.run import REPOSITORY
 from moderation.policy.load import json_schema
-from moderation.rollout import guards, routes, schema
+from moderation.rollout import compare, guards, routes, schema
 from moderation.rollout.drive import Driver, Fleet
 from moderation.rollout.guards import Limits
 from moderation.rollout.state import STEPS, Rollout, Store, decide, to_page
@@ -157,6 +161,41 @@ def abort(
     _end(lambda driver: driver.abort(model, version, reason), url, metrics, repository, routes_file, settle)
 
 
+@app.command()
+def report(
+    model: Model,
+    old: Annotated[int, typer.Argument(help="Version to compare with.")],
+    new: Annotated[int, typer.Argument(help="Version that is compared.")],
+    on: Annotated[list[Path] | None, typer.Option("--on", help="RESULTs, one JSON document a line.")] = None,
+    log: Annotated[list[Path] | None, typer.Option("--log", help="Server logs: requests a shadow differs on.")] = None,
+    metrics: Annotated[list[str] | None, typer.Option("--metrics", help="Metrics pages, instead of --on.")] = None,
+    effect: Annotated[float, typer.Option(min=0.0001, max=1, help="Change of a share to be noticed.")] = 0.01,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Compare two versions: decisions, errors, times, agreement, and the requests on which they differ."""
+    with _Told(Console(stderr=True)):
+        if bool(on) == bool(metrics):
+            raise ConfigError("give either --on with recorded RESULTs or --metrics with metrics pages")
+        if metrics:
+            found = compare.of_page(reduce(add, (fetch(page) for page in metrics)), model, old, new)
+        else:
+            found = compare.of_results(_lines(on or []), model, old, new)
+        found = found.with_examples(compare.shadow_examples(_lines(log or []), model, new))
+        if as_json:
+            typer.echo(json.dumps(found.document(effect), indent=1))
+        else:
+            rollout_tables.print_comparison(Console(), found, effect)
+
+
+def _lines(paths: Sequence[Path]) -> Iterator[str]:
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                yield from file
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
 @app.command(name="guards")
 def guards_() -> None:
     """What is watched, and the limits where no --guard says otherwise."""
@@ -237,10 +276,11 @@ def _driver(
     headers = {name.strip(): value.strip() for name, _, value in (text.partition(":") for text in header)}
     path = _routes(repository, routes_file)
     fleet = Fleet(list(zip(url, metrics, strict=True)), repository, path, headers, settle_s=settle)
-    return Driver(
-        fleet,
-        lambda text: console.print(f"{datetime.now():%H:%M:%S} {text}", markup=False, highlight=False, soft_wrap=True),
-    )
+
+    def tell(text: str) -> None:
+        console.print(f"{datetime.now():%H:%M:%S} {text}", markup=False, highlight=False, soft_wrap=True)
+
+    return Driver(fleet, tell)
 
 
 def _routes(repository: Path, chosen: Path | None) -> Path:
