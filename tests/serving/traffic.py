@@ -16,13 +16,13 @@ class Traffic:
     """Sends one picture again and again from several callers, for the time of the block.
 
     Attributes:
-        results: (when it was sent, RESULT) of every answer.
+        results: (when it was sent, when answered, RESULT) of every answer, in seconds since 1970.
         failures: what came instead of an answer.
         seconds: time of each answer.
     """
 
     def __init__(self, url: str, image: bytes, caption: str, threads: int = 2, callers: int = 40, pause_s: float = 0.0):
-        self.results: list[tuple[float, dict[str, Any]]] = []
+        self.results: list[tuple[float, float, dict[str, Any]]] = []
         self.failures: list[str] = []
         self.seconds: list[float] = []
         self._url, self._image, self._caption, self._pause = url, image, caption, pause_s
@@ -34,11 +34,11 @@ class Traffic:
         clients = [Client(self._url, headers={"x-subject": f"caller-{n}"}) for n in range(self._callers)]
         number = first
         while not self._stop.is_set():
-            sent = time.monotonic()
+            sent, started = time.time(), time.monotonic()
             try:
                 (result,) = clients[number % self._callers].moderate([self._image], [self._caption])
-                self.results.append((sent, result))
-                self.seconds.append(time.monotonic() - sent)
+                self.seconds.append(time.monotonic() - started)
+                self.results.append((sent, time.time(), result))
             except ModerationError as error:
                 self.failures.append(error.message)
             number += step
@@ -48,7 +48,7 @@ class Traffic:
 
     def versions(self, model: str, since: float = 0.0) -> Counter[str]:
         """Answers by the version that gave them, of requests sent since a moment; `none`: the stage gave no signal."""
-        return Counter(result["versions"].get(model, "none") for sent, result in self.results if sent >= since)
+        return Counter(result["versions"].get(model, "none") for sent, _, result in self.results if sent >= since)
 
     def __enter__(self) -> Traffic:
         for thread in self._threads:

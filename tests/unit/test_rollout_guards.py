@@ -97,6 +97,8 @@ def test_a_step_lasts_its_time_and_its_items() -> None:
     assert decide(start, 61).why == ("0 of 50 items seen",)
     assert decide(seen, 59).why == ("1 s of 60 s left",)
     assert decide(seen, 61).act == "step"
+    alone = start.looked({"a": page({"allow": 60}, {"allow": 9})})
+    assert decide(alone, 61).why == ("9 of 20 items of the stable version seen",), "nobody to compare with"
     assert decide(seen.model_copy(update={"step": 1}), 61).act == "finish"
 
 

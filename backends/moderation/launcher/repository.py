@@ -12,6 +12,7 @@ from typing import Final
 
 from moderation.errors import LaunchError
 from moderation.launcher.install import ServerInstall
+from moderation.models import store
 
 BACKENDS: Final = Path(__file__).resolve().parents[2]
 """`backends/` of a checkout or an image; the installed wheel has the library only."""
@@ -101,8 +102,33 @@ def _network(source: Path, target: Path, versions: dict[str, Path]) -> None:
     if (source / "configs").is_dir():
         (target / "configs").symlink_to(source / "configs", target_is_directory=True)
     for version, built in versions.items():
-        folder = target / version
-        folder.mkdir()
-        for file in (*(source / version).iterdir(), *built.iterdir()):
-            if not (folder / file.name).exists():
-                (folder / file.name).symlink_to(file)
+        _version(source / version, built, target / version)
+
+
+def _version(source: Path, built: Path, target: Path) -> None:
+    """Join a version's data with what was built of it; the folder appears all at once."""
+    scratch = target.with_name(f".{target.name}")
+    scratch.mkdir(exist_ok=True)
+    for file in (*source.iterdir(), *built.iterdir()):
+        if not (scratch / file.name).exists():
+            (scratch / file.name).symlink_to(file)
+    scratch.rename(target)
+
+
+def add_versions(repository: Path, served: Path) -> list[str]:
+    """Serve network versions that were added to a repository and built since it was assembled; the next load sees them.
+
+    Returns:
+        `model:version` of each.
+    """
+    added = []
+    for path in repository.glob("*/[0-9]*/model.yaml"):
+        model, version = path.parent.parent.name, path.parent.name
+        target = served / model / version
+        if target.exists() or not target.parent.is_dir():
+            continue
+        folder = store.entry(path).folder
+        if store.entry(path).state() == "built":
+            _version(path.parent, folder, target)
+            added.append(f"{model}:{version}")
+    return added

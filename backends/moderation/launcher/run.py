@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,19 +14,27 @@ from pathlib import Path
 from typing import Final
 
 from moderation import contract
-from moderation.errors import LaunchError
+from moderation.errors import LaunchError, ModelBuildError
 from moderation.launcher import preflight
 from moderation.launcher.command import ServeOptions, build_argv, build_environment
 from moderation.launcher.control import Control
 from moderation.launcher.install import find_server
 from moderation.launcher.process import Server
 from moderation.launcher.protection import Protection, check_caches, prepared
-from moderation.launcher.repository import assemble_repository, check_profile, model_names, stage_backends
+from moderation.launcher.repository import (
+    add_versions,
+    assemble_repository,
+    check_profile,
+    model_names,
+    stage_backends,
+)
 from moderation.launcher.telemetry import Telemetry
 from moderation.models import store
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3] / "model_repository"
 START_TIMEOUT_S: Final = 180.0
+ADD_EVERY_S: Final = 1.0
+"""How soon a network that was built can be loaded."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,8 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
             )
             try:
                 server.wait_ready(contract.ENTRY, START_TIMEOUT_S)
-                yield server
+                with _adding_versions(plan.repository, served):
+                    yield server
             except LaunchError as error:
                 raise replace_log(error, server, folder) from None
             finally:
@@ -103,6 +114,25 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
                 preflight.clear_own(os.getpid())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _adding_versions(repository: Path, served: Path) -> Iterator[None]:
+    """For the time of the block, networks that are built meanwhile can be loaded without a restart."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        while not ended.wait(ADD_EVERY_S):
+            with contextlib.suppress(ModelBuildError, OSError):  # half written; looked at again
+                add_versions(repository, served)
+
+    thread = threading.Thread(target=follow, name="versions", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def loadable(served: Path) -> list[str]:

@@ -70,12 +70,18 @@ def entries(repository: Path) -> list[Entry]:
     Raises:
         ModelBuildError: a manifest is wrong.
     """
-    found = []
-    for (model, version), path in manifests(repository).items():
-        manifest = load(path)
-        folder = root() / model / f"{manifest.version}-{_key(path, manifest)[:16]}"
-        found.append(Entry(model, version, path, manifest, folder))
-    return found
+    return [entry(path) for path in manifests(repository).values()]
+
+
+def entry(path: Path) -> Entry:
+    """The network version of a manifest, `<model>/<version>/model.yaml`.
+
+    Raises:
+        ModelBuildError: it is wrong.
+    """
+    manifest = load(path)
+    model, version = path.parent.parent.name, path.parent.name
+    return Entry(model, version, path, manifest, root() / model / f"{manifest.version}-{_key(path, manifest)[:16]}")
 
 
 def artefacts(repository: Path) -> dict[tuple[str, str], Path]:

@@ -34,7 +34,7 @@ class Limits(Strict):
     slower: Share = Field(default=0.1, description="more items slower than the stable version's 95th percentile")
     decisions: Share = Field(default=0.05, description="change of the share of any decision")
     disagreement: Share = Field(default=0.05, description="items that it would decide otherwise in the shadow")
-    min_items: Annotated[int, Field(ge=0)] = Field(default=50, description="items that a step needs")
+    min_items: Annotated[int, Field(ge=ENOUGH)] = Field(default=50, description="items that a step needs")
 
 
 @dataclass(frozen=True)

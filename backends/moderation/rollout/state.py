@@ -21,6 +21,7 @@ from moderation.errors import ConfigError
 from moderation.policy.rule_schema import Strict
 from moderation.rollout import guards
 from moderation.rollout.guards import Limits
+from moderation.rollout.routes import WHOLE
 from moderation.rollout.schema import Stage, Version
 
 FILE: Final = "rollouts.json"
@@ -108,6 +109,8 @@ def decide(rollout: Rollout, now: float) -> Next:
         waits.append(f"{left:.0f} s of {rollout.hold_s:g} s left")
     if items < rollout.limits.min_items:
         waits.append(f"{items} of {rollout.limits.min_items} items seen")
+    if 0 < rollout.weight < WHOLE and stable.items < guards.ENOUGH:
+        waits.append(f"{stable.items} of {guards.ENOUGH} items of the stable version seen")
     if waits:
         return Next("hold", tuple(waits))
     last = rollout.step == len(rollout.steps) - 1
