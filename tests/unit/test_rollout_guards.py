@@ -94,7 +94,7 @@ def test_a_step_lasts_its_time_and_its_items() -> None:
     """Promise: no step ends before both are there; then the next one begins, and the last one ends the rollout."""
     start = rollout().looked({"a": page({}, {})})
     seen = start.looked({"a": page({"allow": 60}, {"allow": 900})})
-    assert decide(start, 61).why == ("0 of 50 items seen",)
+    assert decide(start, 61).why[0] == "0 of 50 items seen"
     assert decide(seen, 59).why == ("1 s of 60 s left",)
     assert decide(seen, 61).act == "step"
     alone = start.looked({"a": page({"allow": 60}, {"allow": 9})})

@@ -87,6 +87,7 @@ class Driver:
         Raises:
             ConfigError: they share several, or the release does not call the model.
         """
+        self._none_running(model)
         route = next(
             (r for r in routes_file.load(self.fleet.routes).routes if (r.model, r.profile) == (model, None)), None
         )
@@ -111,8 +112,7 @@ class Driver:
             ModerationError: it does not load or answer; the stable version serves on and the routes are as they were.
         """
         with self.store.locked():
-            if other := self.store.running(rollout.model):
-                raise ConfigError(f"{rollout.model} {other.trial} is on its way; promote or abort it first")
+            self._none_running(rollout.model)
             if not (self.fleet.repository / rollout.model / str(rollout.trial)).is_dir():
                 raise ConfigError(f"no folder {rollout.model}/{rollout.trial} in {self.fleet.repository}")
             before = self._text()
@@ -155,6 +155,10 @@ class Driver:
         """Give the stable version all callers again."""
         with self.store.locked():
             return self._end(self._running(model, version), "aborted", f"aborted by hand: {why}")
+
+    def _none_running(self, model: str) -> None:
+        if other := self.store.running(model):
+            raise ConfigError(f"{model} {other.trial} is on its way; promote or abort it first")
 
     def _running(self, model: str, version: int | None = None) -> Rollout:
         rollout = self.store.running(model)
