@@ -16,8 +16,9 @@ import pytest
 from moderation.errors import LaunchError
 from moderation.launcher import install, preflight
 from moderation.launcher.command import ServeOptions, build_argv, build_environment
-from moderation.launcher.repository import check_profile, profiles
+from moderation.launcher.repository import RESPONSE_CACHE, assemble_repository, check_profile, profiles
 from moderation.launcher.run import REPOSITORY
+from moderation.models import store
 
 Version = namedtuple("Version", "major minor micro")
 
@@ -102,6 +103,21 @@ def test_unknown_flags_come_last(tmp_path: Path) -> None:
     assert "--model-config-name=cpu" in argv
     assert "--load-model=a" in argv
     assert "--http-address=127.0.0.1" in argv
+
+
+def test_a_response_cache_is_for_networks_only(tmp_path: Path) -> None:
+    """Promise: what is cached is what pixels look like, never a decision and nothing before the policy; off, no
+    configuration mentions it."""
+    artefacts = store.artefacts(REPOSITORY)
+    networks = {model for model, _ in artefacts}
+    for cached in (False, True):
+        served = assemble_repository(REPOSITORY, tmp_path / str(cached), artefacts, cached=cached)
+        with_cache = {
+            path.relative_to(served).parts[0] for path in served.rglob("*.pbtxt") if RESPONSE_CACHE in path.read_text()
+        }
+        assert with_cache == (networks if cached else set())
+    argv = build_argv(install.find_server(), ServeOptions(tmp_path, tmp_path, "cpu", response_cache_mb=3), [])
+    assert "--cache-config=local,size=3145728" in argv
 
 
 def test_the_environment_is_kept_and_added_to() -> None:

@@ -48,6 +48,9 @@ def serve(
     request_log: Annotated[
         str, typer.Option(help="Items to log: `off`, `failures` (no decision, or a stage without a signal), `all`.")
     ] = "failures",
+    response_cache_mb: Annotated[
+        int, typer.Option(min=0, help="Memory for answers of the networks, for repeated pictures; 0: none.")
+    ] = 0,
     demo: Annotated[bool, typer.Option("--demo", help="Moderate the sample images first.")] = False,
     security: Annotated[Path | None, typer.Option(help="security.yaml: access, tenants, limits, audit.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of gRPC (PEM).")] = None,
@@ -74,6 +77,7 @@ def serve(
         log,
         grace,
         tuple(context.args),
+        response_cache_mb,
         Protection(security, Tls(tls_cert, tls_key, tls_client_ca), allow_unauthenticated, open_admin),
         telemetry=telemetry,
     )

@@ -31,6 +31,7 @@ class ServeOptions:
     protection: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     telemetry: Telemetry = field(default_factory=Telemetry)
+    response_cache_mb: int = 0
 
 
 def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[str]) -> list[str]:
@@ -58,6 +59,8 @@ def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[s
         "--backend-config=python,stub-timeout-seconds=60",
         *options.telemetry.flags(options.address),
     ]
+    if options.response_cache_mb:
+        argv.append(f"--cache-config=local,size={options.response_cache_mb << 20}")
     if options.profile != "default":
         argv.append(f"--model-config-name={options.profile}")
     return [*argv, *options.protection, *options.extra]

@@ -17,6 +17,8 @@ from moderation.models import store
 BACKENDS: Final = Path(__file__).resolve().parents[2]
 """`backends/` of a checkout or an image; the installed wheel has the library only."""
 
+RESPONSE_CACHE: Final = "response_cache { enable: true }\n"
+
 
 def stage_backends(install: ServerInstall, target: Path, backends: Path = BACKENDS) -> Path:
     """Make the backend directory: `python/` copied from the server, our thin backends linked beside it.
@@ -73,7 +75,9 @@ def check_profile(repository: Path, profile: str) -> None:
         raise LaunchError(f"no model has the profile `{profile}`; allowed: {', '.join(known)}")
 
 
-def assemble_repository(repository: Path, target: Path, artefacts: dict[tuple[str, str], Path]) -> Path:
+def assemble_repository(
+    repository: Path, target: Path, artefacts: dict[tuple[str, str], Path], *, cached: bool = False
+) -> Path:
     """Make the repository that is served.
 
     Args:
@@ -81,6 +85,8 @@ def assemble_repository(repository: Path, target: Path, artefacts: dict[tuple[st
         target: folder to fill.
         artefacts: built files of each network version, by (model, version). A network version without an entry is
             left out, so that a model that is not built is missing rather than broken.
+        cached: whether networks answer equal pixels from the server's response cache. Only networks: they are pure
+            functions of their inputs, and what is decided about a picture is not in their answer.
 
     Returns:
         `target`.
@@ -92,15 +98,18 @@ def assemble_repository(repository: Path, target: Path, artefacts: dict[tuple[st
         if not list(source.glob("*/model.yaml")):
             (target / name).symlink_to(source, target_is_directory=True)  # new version folders appear at once
         elif name in networks:
-            _network(source, target / name, {v: path for (m, v), path in artefacts.items() if m == name})
+            _network(source, target / name, {v: path for (m, v), path in artefacts.items() if m == name}, cached)
     return target
 
 
-def _network(source: Path, target: Path, versions: dict[str, Path]) -> None:
-    target.mkdir()
-    (target / "config.pbtxt").symlink_to(source / "config.pbtxt")
-    if (source / "configs").is_dir():
-        (target / "configs").symlink_to(source / "configs", target_is_directory=True)
+def _network(source: Path, target: Path, versions: dict[str, Path], cached: bool) -> None:
+    (target / "configs").mkdir(parents=True)
+    for file in (source / "config.pbtxt", *source.glob("configs/*.pbtxt")):
+        place = target / file.relative_to(source)
+        if cached:
+            place.write_text(f"{file.read_text()}{RESPONSE_CACHE}")
+        else:
+            place.symlink_to(file)
     for version, built in versions.items():
         _version(source / version, built, target / version)
 

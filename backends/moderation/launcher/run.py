@@ -49,6 +49,7 @@ class Plan:
     log: Path | None = None
     grace_s: int = 30
     extra: tuple[str, ...] = ()
+    response_cache_mb: int = 0
     protection: Protection = field(default_factory=Protection)
     telemetry: Telemetry = field(default_factory=Telemetry)
 
@@ -75,7 +76,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
     artefacts = store.artefacts(plan.repository)
     folder = Path(tempfile.mkdtemp(prefix="moderation-serve-"))
     try:
-        served = assemble_repository(plan.repository, folder / "models", artefacts)
+        served = assemble_repository(plan.repository, folder / "models", artefacts, cached=plan.response_cache_mb > 0)
         _check_networks(names, served)
         preflight.check_shared_memory(preflight.python_instances(served, plan.profile))
         check_caches(served, plan.profile, plan.protection)
@@ -91,6 +92,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
                 tuple(protection.argv),
                 plan.extra,
                 telemetry=plan.telemetry,
+                response_cache_mb=plan.response_cache_mb,
             )
             models = loadable(served)
             for model in models:
