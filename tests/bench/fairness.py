@@ -25,8 +25,9 @@ import psutil
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from bench.machine import describe  # noqa: E402 - the path comes first
 from bench.pipeline import DATA, pictures_of_text  # noqa: E402
+
+from bench.machine import describe  # noqa: E402 - the path comes first
 from moderation import contract  # noqa: E402
 from moderation.client import Client  # noqa: E402
 from moderation.launcher.run import REPOSITORY  # noqa: E402
