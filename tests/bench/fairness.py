@@ -25,9 +25,8 @@ import psutil
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from bench.pipeline import DATA, pictures_of_text  # noqa: E402
-
-from bench.machine import describe  # noqa: E402 - the path comes first
+from bench.compare.pictures import Pictures  # noqa: E402 - the path comes first
+from bench.machine import describe  # noqa: E402
 from moderation import contract  # noqa: E402
 from moderation.client import Client  # noqa: E402
 from moderation.errors import ServerError  # noqa: E402
