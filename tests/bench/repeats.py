@@ -2,8 +2,8 @@
 
     python tests/bench/repeats.py       # needs the real images in ../shared/data; 6 minutes on 2 cores
 
-Two servers, one with `--response-cache-mb`, get the same stream of photos and pages from four clients, at 0, 30 and 90 %
-repeats; rounds are interleaved, and each round has pictures of its own, so that nothing is known from before.
+Two servers, one with `--response-cache-mb`, get the same stream of photos and pages from four clients, at 0, 30 and
+90 % repeats; rounds are interleaved, and each round has pictures of its own, so that nothing is known from before.
 """
 
 from __future__ import annotations
