@@ -134,7 +134,7 @@ class Log:
         if not state.valid:
             self._recover()
         if state.segment == 0:
-            state.head, state.seq = GENESIS, 0
+            state.head, state.seq, state.offset = GENESIS, 0, _offset()
             self._begin_segment()
         if self._number != state.segment or not self._still_there():
             self._switch(state.segment)
@@ -192,7 +192,7 @@ class Log:
         self._switch(state.segment + 1)
         os.ftruncate(self._file, 0)  # leftovers of a process that died right here were never counted
         state.segment, state.size, state.synced = state.segment + 1, 0, 0
-        state.begun, state.offset = int(time.time()), _offset()
+        state.begun = int(time.time())
         self._checkpoint("segment")
         folder = os.open(self.folder, os.O_RDONLY)
         try:
@@ -212,7 +212,8 @@ class Log:
         """Write records with one call; on a fault the file is as before."""
         state = self._state
         seq, head, offset, asked = state.seq, state.head, _offset(), len(entries)
-        moved = offset - state.offset
+        first = entries[0][0] == "segment"  # nothing comes before it in its file: the next record looks at the clock
+        moved = 0.0 if first else offset - state.offset
         if abs(moved) > CLOCK_JUMP_S:
             entries = [("clock", {"jump_s": round(moved, 3)}), *entries]
         added: list[Record] = []
@@ -231,7 +232,8 @@ class Log:
             os.ftruncate(self._file, state.size)
             raise
         state.size += len(data)
-        state.seq, state.head, state.offset = seq, head, offset
+        state.seq, state.head = seq, head
+        state.offset = state.offset if first else offset
         state.since_checkpoint += len(added)
         state.write()
         return added[-asked:]
