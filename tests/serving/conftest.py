@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +49,19 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def launched(folder: Path, *options: str) -> Iterator[Running]:
-    """`moderation serve` until the end of the block; its output stays in the folder."""
+def launched(folder: Path, *options: str, prefix: Sequence[str] = ()) -> Iterator[Running]:
+    """`moderation serve` until the end of the block; its output stays in the folder.
+
+    Args:
+        options: of `moderation serve`.
+        prefix: a command that runs it, without a process of its own.
+    """
     http, grpc, metrics = free_ports(3)
     output = folder / "serve.out"
     ports = [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [COMMAND, "serve", *ports, f"--log={folder / 'triton.log'}", *options],
+            [*prefix, COMMAND, "serve", *ports, f"--log={folder / 'triton.log'}", *options],
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "COLUMNS": "200"},

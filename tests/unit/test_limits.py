@@ -93,6 +93,22 @@ def test_the_last_places_are_for_those_who_matter_most(tmp_path: Path) -> None:
     assert reason(lambda: gate.enter("high", 1)) == "capacity"
 
 
+def test_a_server_that_is_slow_refuses_earlier(tmp_path: Path) -> None:
+    """Promise: what counts is how long the images in work will take; an idle server refuses nobody."""
+    gate = Admission({"low": Tenant(priority="low"), "high": Tenant(priority="high")}, Limits(max_wait_s=0.3), tmp_path)
+    leave = gate.enter("high", 1)
+    time.sleep(0.2)
+    leave()  # an image takes 0.2 s
+    first = gate.enter("low", 4)
+    assert reason(lambda: gate.enter("low", 1)) == "capacity"
+    assert reason(lambda: gate.enter("high", 1)) == "capacity"
+    first()
+    one = gate.enter("high", 1)
+    assert gate.in_work() == 1
+    two = gate.enter("high", 1)
+    one(), two()
+
+
 def test_a_refused_request_costs_no_quota(tmp_path: Path) -> None:
     """Promise: what is refused for want of room takes nothing out of the bucket."""
     gate = admission(tmp_path, a=Tenant(images_per_second=0.001, burst=2, concurrency=1))

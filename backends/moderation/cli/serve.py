@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
-from typing import Annotated, TextIO, cast
+from typing import Annotated, Final, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -21,6 +22,10 @@ from moderation.launcher.protection import Protection, Tls
 from moderation.launcher.run import REPOSITORY, Plan, serving
 from moderation.launcher.telemetry import SERVICE, Telemetry
 from moderation.telemetry.log import JsonLines
+
+RESTARTS: Final = 5
+RESTARTS_S: Final = 600
+"""A server that dies this often in this time is not brought back: starting again does not cure what is wrong."""
 
 
 def serve(
@@ -89,9 +94,21 @@ def serve(
 
 
 def _run(plan: Plan, console: Console, demo: bool) -> None:
+    deaths: deque[float] = deque(maxlen=RESTARTS)
+    with stop_signals() as stop:
+        while not _serve(plan, console, demo, stop):
+            deaths.append(time.monotonic())
+            if len(deaths) == RESTARTS and deaths[-1] - deaths[0] < RESTARTS_S:
+                raise LaunchError(f"tritonserver ended by itself {RESTARTS} times in {RESTARTS_S} s; giving up")
+            demo = False
+    console.print("stopped")
+
+
+def _serve(plan: Plan, console: Console, demo: bool, stop: threading.Event) -> bool:
+    """One life of the server; whether it ended because somebody wanted it to."""
     started = time.monotonic()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with stop_signals() as stop, Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("starting tritonserver", total=0)
         queued = 0
 
@@ -111,8 +128,7 @@ def _run(plan: Plan, console: Console, demo: bool) -> None:
 
                 show_samples(f"http://{plan.address}:{plan.ports.http}")
             console.print("serving; Ctrl-C stops")
-            _watch(server, console, stop, heartbeat.file(plan.ports.http))
-    console.print("stopped")
+            return _watch(server, console, stop, heartbeat.file(plan.ports.http))
 
 
 def _endpoints(plan: Plan, console: Console, server: Server, seconds: float) -> None:
@@ -124,7 +140,9 @@ def _endpoints(plan: Plan, console: Console, server: Server, seconds: float) -> 
     console.print(f"  log      {server.log}", highlight=False)
 
 
-def _watch(server: Server, console: Console, stop: threading.Event, pulse: Path) -> None:
+def _watch(server: Server, console: Console, stop: threading.Event, pulse: Path) -> bool:
+    """Whether the server ended because somebody wanted it to."""
+
     def healed(model: str, seconds: float) -> None:
         console.print(f"healed {model}: its Python process had died; serving again after {seconds:.1f} s")
 
@@ -133,8 +151,10 @@ def _watch(server: Server, console: Console, stop: threading.Event, pulse: Path)
         heartbeat.beat(pulse, {})
         while not stop.wait(POLL_S):
             if not server.running():
-                raise LaunchError(f"tritonserver ended by itself{server.tail()}")
+                console.print(f"tritonserver ended by itself; starting it again{server.tail()}", markup=False)
+                return False
             supervisor.check()
             heartbeat.beat(pulse, supervisor.troubled)
+        return True
     finally:
         pulse.unlink(missing_ok=True)

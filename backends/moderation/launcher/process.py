@@ -21,6 +21,8 @@ from moderation.telemetry.log import dump, from_triton
 STUB: Final = "triton_python_backend_stub"
 POLL_S: Final = 0.25
 """How often the supervisor looks at the stub processes; bounds the time to notice a death."""
+STOPPED_S: Final = 3.0
+"""A stub that is stopped for longer is ended and replaced; debuggers stop a process for moments only."""
 _LOADED: Final = re.compile(r"successfully loaded '([^']+)'")
 _DRAINED: Final = "All models are stopped, unloading models"
 """What 24.10 says once no request is in flight any more (core src/server.cc)."""
@@ -65,6 +67,7 @@ class Server:
             start_new_session=True,
         )
         self._drained = threading.Event()
+        self._children: dict[int, psutil.Process] = {}
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
@@ -128,12 +131,29 @@ class Server:
     def stubs(self) -> dict[int, str]:
         """Living Python stub processes: pid → model name."""
         found: dict[int, str] = {}
+        children: dict[int, psutil.Process] = {}
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process(self.pid).children():
                 with contextlib.suppress(psutil.Error):
                     if child.status() != psutil.STATUS_ZOMBIE and (model := stub_model(child.cmdline())):
-                        found[child.pid] = model
+                        found[child.pid], children[child.pid] = model, child
+        if children:  # a server that is dead has none, and those that it left behind are still to be ended
+            self._children = children
         return found
+
+    def stopped_stubs(self) -> set[int]:
+        """Process ids of stubs that somebody stopped (SIGSTOP): alive, and never answering."""
+        found = set()
+        for pid, child in self._children.items():
+            with contextlib.suppress(psutil.Error):
+                if child.status() == psutil.STATUS_STOPPED:
+                    found.add(pid)
+        return found
+
+    def kill_stub(self, pid: int) -> None:
+        """End a stub for good."""
+        with contextlib.suppress(psutil.Error):
+            self._children[pid].kill()
 
     def stop(self, grace_s: float) -> int:
         """SIGTERM, wait until requests in flight are answered and models unloaded, SIGKILL what is left.
@@ -141,9 +161,9 @@ class Server:
         Returns:
             The server's exit code.
         """
-        children: list[psutil.Process] = []
+        children = list(self._children.values())
         with contextlib.suppress(psutil.Error):
-            children = psutil.Process(self.pid).children(recursive=True)
+            children += psutil.Process(self.pid).children(recursive=True)
         if self.running():
             self._process.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + grace_s
@@ -197,6 +217,7 @@ class Supervisor:
         self._on_trouble = on_trouble
         self._known = server.stubs()
         self._suspects: set[str] = set()
+        self._stopped: dict[int, float] = {}
 
     def check(self) -> None:
         """Look once; reload every model that lost a stub and now has fewer than it should.
@@ -206,11 +227,20 @@ class Supervisor:
         them.
         """
         alive = self._server.stubs()
+        self._end_stopped()
         self._suspects |= {self._known[pid] for pid in self._known.keys() - alive.keys()}
         self._known = alive
         for model in sorted(self._suspects):
             with contextlib.suppress(LaunchError):
                 self._examine(model, sum(1 for name in alive.values() if name == model))
+
+    def _end_stopped(self) -> None:
+        """A stub that stays stopped is as good as dead, only that its requests wait for ever: make it dead."""
+        now = time.monotonic()
+        self._stopped = {pid: self._stopped.get(pid, now) for pid in self._server.stopped_stubs()}
+        for pid, since in self._stopped.items():
+            if now - since > STOPPED_S:
+                self._server.kill_stub(pid)
 
     def _examine(self, model: str, alive: int) -> None:
         control = self._server.control

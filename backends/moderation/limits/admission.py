@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -50,23 +51,37 @@ class Admission:
         tenant, index = self._tenants[name], self._index[name]
 
         def checks(all_in_work: int, own: int, level: float, age: float) -> None:
-            self._room(tenant, all_in_work + images)
+            self._room(tenant, all_in_work, images)
             _concurrency(tenant, own, images)
             if tenant.images_per_second is not None:
                 self._table.fill(index, draw(tenant.bucket, tenant.images_per_second, level, age, images))
 
-        self._table.enter(index, images, checks)
-        return lambda: self._table.leave(index, images)
+        crowd = self._table.enter(index, images, checks)
+        started = time.monotonic()
+
+        def leave() -> None:
+            shared = max(crowd, self._table.in_work())
+            self._table.leave(index, images, (time.monotonic() - started) / shared)
+
+        return leave
 
     def in_work(self) -> int:
         """Images in work now, over all tenants and processes."""
         return self._table.in_work()
 
-    def _room(self, tenant: Tenant, wanted: int) -> None:
-        room = int(self._limits.capacity * SHARES[tenant.priority])
-        if wanted > room:
+    def _room(self, tenant: Tenant, in_work: int, images: int) -> None:
+        share = SHARES[tenant.priority]
+        room = int(self._limits.capacity * share)
+        if in_work + images > room:
             raise OverloadError(
                 f"the server is full for priority `{tenant.priority}` ({room} images at a time); try again later",
+                reason="capacity",
+            )
+        wait = in_work * self._table.cost
+        if wait > self._limits.max_wait_s * share:
+            raise OverloadError(
+                f"the server is busy: {in_work} images are in work, about {wait:.1f} s; priority `{tenant.priority}` "
+                f"waits {self._limits.max_wait_s * share:.1f} s at most. Try again later",
                 reason="capacity",
             )
 

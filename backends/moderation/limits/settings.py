@@ -62,9 +62,12 @@ class Limits(Strict):
 
     Attributes:
         capacity: images in work at a time over all instances; beyond their share of it, tenants are refused at once.
+        max_wait_s: the same for the time that the images in work will still take, by what images took lately. Below the
+            usual deadline of 10 s: what waits longer would be answered too late.
     """
 
-    capacity: Annotated[int, Field(ge=1, le=100_000)] = 256
+    capacity: Annotated[int, Field(ge=1, le=100_000)] = 64
+    max_wait_s: Positive = 8.0
 
 
 Tenants = dict[str, Tenant]

@@ -23,6 +23,8 @@ ROWS: Final = 128
 WAIT_S: Final = 0.1
 """Longest wait for the table. It is held for microseconds; longer means that its holder is stopped."""
 _CELL: Final = 8
+_NEWEST: Final = 0.1
+"""Weight of the newest measurement in the mean cost of an image."""
 
 
 class Table:
@@ -40,7 +42,7 @@ class Table:
     def __init__(self, path: Path, tenants: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._tenants = tenants
-        floats = 2 * tenants
+        floats = 2 * tenants + 1
         integers = (tenants + 1) + ROWS * (2 + tenants)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,11 +57,11 @@ class Table:
             raise ConfigError(f"the table of quotas {path} cannot be used: {error}") from None
         self._floats = memory[: floats * _CELL].cast("d")
         self._integers = memory[floats * _CELL :].cast("q")
-        self._debt: list[tuple[int, int]] = []
+        self._debt: list[tuple[int, int, float]] = []
         with self._lock:
             self._row = self._claim(path)
 
-    def enter(self, tenant: int, images: int, checks: Callable[[int, int, float, float], None]) -> None:
+    def enter(self, tenant: int, images: int, checks: Callable[[int, int, float, float], None]) -> int:
         """Count images as being in work, if the checks let them in.
 
         Args:
@@ -67,6 +69,9 @@ class Table:
             images: how many.
             checks: called with (in work of all, in work of the tenant, bucket level or -1 when never used, seconds
                 since it was written); raises OverloadError to refuse. Nothing changes then.
+
+        Returns:
+            Images in work then, these included.
 
         Raises:
             OverloadError: refused, or the table is held by a process that is stopped.
@@ -81,6 +86,7 @@ class Table:
                         raise
                     self._ask(tenant, checks)
                 self._add(self._row, tenant, images)
+                return int(self._integers[self._tenants])
         except TimeoutError:
             raise OverloadError(
                 "the table of quotas is held by a process that is stopped; try again", reason="table"
@@ -97,9 +103,14 @@ class Table:
         self._floats[2 * tenant] = level
         self._floats[2 * tenant + 1] = self._clock()
 
-    def leave(self, tenant: int, images: int) -> None:
-        """Take images off; when the table cannot be had, it is done with the next call."""
-        self._debt.append((tenant, images))
+    @property
+    def cost(self) -> float:
+        """Seconds of the server that an image takes lately: a request's time by the images that shared it."""
+        return float(self._floats[2 * self._tenants])
+
+    def leave(self, tenant: int, images: int, cost: float) -> None:
+        """Take images off and note what they cost; when the table cannot be had, it is done with the next call."""
+        self._debt.append((tenant, images, cost))
         try:
             with self._lock:
                 self._settle()
@@ -112,8 +123,10 @@ class Table:
 
     def _settle(self) -> None:
         while self._debt:
-            tenant, images = self._debt.pop()
+            tenant, images, cost = self._debt.pop()
             self._add(self._row, tenant, -images)
+            known = self.cost
+            self._floats[2 * self._tenants] = cost if not known else known + _NEWEST * (cost - known)
 
     def _start(self, row: int) -> int:
         return self._tenants + 1 + row * (2 + self._tenants)

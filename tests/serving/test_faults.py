@@ -1,0 +1,336 @@
+"""Faults on the real server under load: noticed, over by themselves, and never a wrong answer.
+
+With MODERATION_FAULTS_REPORT=FILE the times go into a table (`make faults`); here they pass or fail nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tritonclient.grpc
+import yaml
+
+from moderation import contract
+from moderation.audit.keys import PUBLIC
+from moderation.audit.verify import verify
+from moderation.client import Client
+from moderation.errors import LaunchError
+from moderation.launcher.process import STUB
+from moderation.launcher.run import REPOSITORY
+from moderation.models import store
+from serving.conftest import COMMAND, Running, free_ports, launched, wait_until
+from serving.load import SAMPLES, Protocol, ask, load
+
+WITH_STUBS = [name for name in contract.MODELS if list((REPOSITORY / name).glob("[0-9]*/*"))]
+NOT_TAKEN = ("refused", "onnect", "exiting", "UNAVAILABLE")
+"""Words of an answer to a request that the server did not take."""
+ROWS: list[tuple[str, float, float, int, int]] = []
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server that these tests may damage."""
+    with launched(tmp_path_factory.mktemp("damaged")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def report() -> Iterator[None]:
+    """The table of all faults, where somebody asked for it."""
+    yield
+    if path := os.environ.get("MODERATION_FAULTS_REPORT"):
+        head = ["| fault | noticed after | over after | replies meanwhile | wrong |", "|---|---|---|---|---|"]
+        rows = [f"| {name} | {a:.2f} s | {b:.2f} s | {n} | {w} |" for name, a, b, n, w in ROWS]
+        Path(path).write_text("\n".join([*head, *rows]) + "\n")
+
+
+def note(name: str, protocol: Protocol, moment: float) -> None:
+    """A row of the table; the one thing that is judged is that nothing wrong was answered."""
+    found = protocol.since(moment)
+    ROWS.append((name, protocol.noticed(moment), protocol.settled(moment), len(found), len(protocol.wrong)))
+    assert protocol.wrong == []
+
+
+def stubs(running: Running, model: str) -> list[psutil.Process]:
+    """Living Python processes of a model."""
+    found = []
+    for child in psutil.Process(running.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            line = child.cmdline()
+            if line and STUB in line[0] and any(a.startswith(f"{model}_") for a in line):
+                found.append(child)
+    return found
+
+
+def triton(running: Running) -> psutil.Process:
+    """The tritonserver process."""
+    return psutil.Process(running.process.pid).children()[0]
+
+
+@pytest.mark.parametrize("model", WITH_STUBS)
+def test_a_killed_stub(damaged: Running, model: str) -> None:
+    """Promise: kill -9 of a Python process of any model under load: errors or reviews for a moment, then all right."""
+    wanted = damaged.control.instances(model)
+    wait_until(lambda: len(stubs(damaged, model)) == wanted, 30)
+    with load(damaged.http, damaged.grpc) as protocol:
+        wait_until(lambda: protocol.healthy(0, 4), 30)
+        moment = time.monotonic()
+        stubs(damaged, model)[0].kill()
+        wait_until(lambda: len(stubs(damaged, model)) == wanted and protocol.healthy(time.monotonic() - 6), 60)
+    note(f"kill -9 of a process of {model}", protocol, moment)
+
+
+@pytest.mark.parametrize("model", [contract.OCR, contract.SAFETY, contract.ENTRY])
+def test_a_stopped_stub(damaged: Running, model: str) -> None:
+    """Promise: a Python process that is stopped, so that it lives and never answers, is ended and replaced."""
+    wanted = damaged.control.instances(model)
+    wait_until(lambda: len(stubs(damaged, model)) == wanted, 30)
+    with load(damaged.http, damaged.grpc) as protocol:
+        wait_until(lambda: protocol.healthy(0, 4), 30)
+        moment = time.monotonic()
+        victim = stubs(damaged, model)[0]
+        victim.suspend()
+        wait_until(lambda: not victim.is_running() and protocol.healthy(time.monotonic() - 6), 60)
+    note(f"SIGSTOP of a process of {model}", protocol, moment)
+
+
+def test_a_killed_server(damaged: Running) -> None:
+    """Promise: kill -9 of tritonserver: the launcher clears up and starts it again; clients only see no answer."""
+    old = triton(damaged)
+    orphans = [child.pid for child in old.children()]
+    with load(damaged.http, damaged.grpc) as protocol:
+        wait_until(lambda: protocol.healthy(0, 4), 30)
+        moment = time.monotonic()
+        old.kill()
+        wait_until(lambda: protocol.healthy(moment + 1), 120)
+    note("kill -9 of tritonserver", protocol, moment)
+    assert triton(damaged).pid != old.pid
+    assert not [pid for pid in orphans if psutil.pid_exists(pid) and _is_stub(pid)]
+
+
+def _is_stub(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and STUB in (process.cmdline() or [""])[0]
+    return False
+
+
+@pytest.mark.parametrize("model", [contract.SAFETY, contract.OCR, contract.DECISION_LOGIC, contract.PREPROCESSOR])
+def test_a_composing_model_is_unloaded(damaged: Running, model: str) -> None:
+    """Promise: a stage that goes away under load means a review or an error, and nothing remains when it is back."""
+    with load(damaged.http, damaged.grpc) as protocol:
+        wait_until(lambda: protocol.healthy(0, 4), 30)
+        moment = time.monotonic()
+        damaged.control.unload(model)
+        wait_until(lambda: not damaged.control.ready(model), 10)
+        away = time.monotonic()
+        wait_until(lambda: len(protocol.since(away)) > 4, 30)
+        assert not any(o.decision == "allow" for o in protocol.since(away))
+        damaged.control.load(model)
+        back = time.monotonic()
+        wait_until(lambda: protocol.healthy(back), 60)
+    note(f"{model} unloaded and loaded again", protocol, moment)
+
+
+def test_a_slow_client_and_a_dropped_upload_hold_nobody_up(damaged: Running) -> None:
+    """Promise: connections that send a byte a second, or vanish in the middle of a body, cost others nothing."""
+    host, port = damaged.http.split("//")[1].split(":")
+    head = f"POST /v2/models/{contract.ENTRY}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n".encode()
+    slow = [socket.create_connection((host, int(port)), timeout=5) for _ in range(20)]
+    for connection in slow:
+        connection.sendall(head + b"{")
+    dropped = [socket.create_connection((host, int(port)), timeout=5) for _ in range(20)]
+    for connection in dropped:
+        connection.sendall(head + bytes(100_000))
+        connection.close()
+    with load(damaged.http, damaged.grpc) as protocol:
+        moment = time.monotonic()
+        for _ in range(3):
+            for connection in slow:
+                connection.sendall(b" ")
+            time.sleep(1)
+        wait_until(lambda: protocol.healthy(moment), 30)
+    for connection in slow:
+        connection.close()
+    note("20 slow clients, 20 dropped uploads", protocol, moment)
+    assert all(o.right for o in protocol.outcomes)
+
+
+def test_a_cancelled_call_stops_its_work(damaged: Running) -> None:
+    """Promise: gRPC calls that are cancelled leave the server free for others."""
+    client = tritonclient.grpc.InferenceServerClient(damaged.grpc.split("//")[1])
+    images = np.full((32, 1), SAMPLES["threat.jpg"], dtype=object)
+    tensor = tritonclient.grpc.InferInput("IMAGE", list(images.shape), "BYTES")
+    tensor.set_data_from_numpy(images)
+    moment = time.monotonic()
+    calls = [client.async_infer(contract.ENTRY, [tensor], lambda result, error: None) for _ in range(4)]
+    time.sleep(0.3)
+    for call in calls:
+        call.cancel()
+    with load(damaged.http) as protocol:
+        wait_until(lambda: protocol.healthy(moment, 4), 30)
+    note("4 gRPC calls of 32 pictures cancelled", protocol, moment)
+
+
+def test_a_deadline_that_passes_is_said(damaged: Running) -> None:
+    """Promise: when time is up the reply is an error at once, not a late or guessed decision."""
+    client = tritonclient.grpc.InferenceServerClient(damaged.grpc.split("//")[1])
+    images = np.full((8, 1), SAMPLES["threat.jpg"], dtype=object)
+    tensor = tritonclient.grpc.InferInput("IMAGE", list(images.shape), "BYTES")
+    tensor.set_data_from_numpy(images)
+    answer = client.infer(contract.ENTRY, [tensor], parameters={"deadline_ms": 60})
+    decisions = [d.decode() for d in answer.as_numpy("DECISION").reshape(-1)]
+    assert "allow" not in decisions
+    errors = [json.loads(r)["error"]["message"] for r in answer.as_numpy("RESULT").reshape(-1) if b'"error"' in r]
+    assert errors
+    assert all("deadline passed" in message for message in errors)
+
+
+def test_a_stop_loses_no_accepted_request(tmp_path: Path) -> None:
+    """Promise: SIGTERM under load: every request that the server took gets its decision; later ones are refused."""
+    with launched(tmp_path) as running:
+        with load(running.http, running.grpc, running.http, running.grpc) as protocol:
+            wait_until(lambda: protocol.healthy(0, 4), 30)
+            moment = time.monotonic()
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(60) == 0
+        note("SIGTERM with requests in flight", protocol, moment)
+        lost = [o for o in protocol.since(moment) if not o.right and not any(word in o.detail for word in NOT_TAKEN)]
+        assert lost == []
+        assert not list(Path("/dev/shm").glob(f"moderation-{running.process.pid}-*"))
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the model repository that can be spoiled."""
+    target = tmp_path_factory.mktemp("spoiled") / "repository"
+    shutil.copytree(REPOSITORY, target)
+    return target
+
+
+def test_broken_files_change_nothing_that_runs(repository: Path, tmp_path: Path) -> None:
+    """Promise: a broken policy, release or label map is refused when it is loaded; the old one stays in force."""
+    policy = repository / contract.DECISION_LOGIC / "1" / "policy.yaml"
+    release = repository / contract.ENTRY / "1" / "pipeline.yaml"
+    labels = repository / contract.SAFETY / "1" / "model.yaml"
+    with launched(tmp_path, f"--repository={repository}") as running, load(running.http) as protocol:
+        wait_until(lambda: protocol.healthy(0, 4), 30)
+        moment = time.monotonic()
+        for model, path in ((contract.DECISION_LOGIC, policy), (contract.ENTRY, release), (contract.ENTRY, labels)):
+            whole = path.read_bytes()
+            path.write_bytes(b"\x00{broken")
+            os.utime(release)  # Triton looks at the files of the model itself
+            with pytest.raises(LaunchError):
+                running.control.load(model)
+            seen = len(protocol.outcomes)
+            wait_until(lambda seen=seen: len(protocol.outcomes) > seen + 4, 30)  # type: ignore[misc]
+            path.write_bytes(whole)
+            running.control.load(model)
+        wait_until(lambda: protocol.healthy(time.monotonic() - 6), 60)
+    note("broken policy, release and label map", protocol, moment)
+    assert all(o.right for o in protocol.outcomes)
+
+
+def test_a_corrupt_network_is_not_served(tmp_path: Path) -> None:
+    """Promise: a built network with one changed byte is found before the start, which says how to build it again."""
+    copied = tmp_path / "store"
+    shutil.copytree(store.root(), copied)
+    (victim,) = (p for p in copied.rglob("model.bin") if contract.SAFETY in str(p))
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    answer = subprocess.run(
+        [COMMAND, "serve", f"--http-port={free_ports(1)[0]}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "300", store.ENVIRONMENT: str(copied)},
+    )
+    assert answer.returncode == 2
+    assert f"{contract.SAFETY} not built; run `moderation models build`" in answer.stderr
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A disk of its own."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a disk of its own needs root and mount: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=False)
+
+
+def test_a_full_disk_stops_decisions_that_cannot_be_recorded(tmp_path: Path) -> None:
+    """Promise: with `audit: required` and no room on the disk: errors and no decision; with room it goes on."""
+    with small_disk(tmp_path / "disk", "400k") as disk:
+        (tmp_path / "security.yaml").write_text(yaml.safe_dump({"audit": {"mode": "required", "folder": "disk/log"}}))
+        with launched(tmp_path, f"--security={tmp_path / 'security.yaml'}") as running:
+            with load(running.http, running.grpc) as protocol:
+                wait_until(lambda: protocol.healthy(0, 4), 30)
+                with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+                    while True:
+                        ballast.write(bytes(512))
+                moment = time.monotonic()
+                wait_until(lambda: any(o.decision == "error" for o in protocol.since(moment)), 60)
+                full = time.monotonic()
+                wait_until(lambda: len(protocol.since(full)) > 6, 60)
+                assert {o.decision for o in protocol.since(full + 1)} <= {"error"}
+                assert all("audit log" in o.detail for o in protocol.since(full) if o.decision == "error")
+                (disk / "ballast").unlink()
+                wait_until(lambda: protocol.healthy(time.monotonic() - 6), 60)
+            answered = sum(o.decision != "error" for o in protocol.outcomes)
+        note("disk of the audit log full", protocol, moment)
+        found = verify(disk / "log", disk / "log" / PUBLIC)
+        assert found.faults == []
+        assert found.decisions == answered
+        assert found.lost > 0
+
+
+def test_shared_memory_runs_out(tmp_path: Path) -> None:
+    """Promise: with /dev/shm full there are errors and no wrong answers, and it goes on when there is room again."""
+    inside = 'mount -t tmpfs -o size=1g none /dev/shm && exec "$@"'
+    prefix = ("unshare", "--mount", "sh", "-c", inside, "sh")
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("a /dev/shm of its own needs root, unshare and mount")
+    with launched(tmp_path, prefix=prefix) as running:
+        with load(running.http, running.grpc) as protocol:
+            wait_until(lambda: protocol.healthy(0, 4), 30)
+            filler = Path(f"/proc/{running.process.pid}/root/dev/shm/ballast")
+            moment = time.monotonic()
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(bytes(1 << 16))
+            with Client(running.http, timeout_s=10) as client:
+                for _ in range(5):
+                    protocol.outcomes.append(ask(client, "threat.jpg"))
+            filler.unlink()
+            wait_until(lambda: protocol.healthy(time.monotonic() - 6), 120)
+        note("/dev/shm full", protocol, moment)
+
+
+def test_a_full_queue_refuses_at_once(damaged: Running) -> None:
+    """Promise: far more requests than there is room for: those that are refused hear it, the others are right."""
+    with load(*[damaged.http, damaged.grpc] * 24, timeout_s=20) as protocol:
+        moment = time.monotonic()
+        time.sleep(6)
+    note("48 clients at once", protocol, moment)
+    assert protocol.outcomes
+    assert all(o.right or o.decision == "error" for o in protocol.outcomes)
+    refused = [o.detail for o in protocol.outcomes if not o.right]
+    assert all("503" in text or "UNAVAILABLE" in text for text in refused), refused
