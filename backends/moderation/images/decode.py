@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from moderation.errors import InputError
 from moderation.images.formats import PILLOW_FORMATS, is_jpeg, unsupported
 from moderation.images.limits import Limits
+from moderation.images.scans import count_scans
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -68,6 +69,8 @@ def decode(data: bytes, limits: Limits) -> Decoded:
     with _refusals(data), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
         name = _format_name(image.format)
         limits.check_size(*image.size)  # before anything else: Pillow decodes a PNG to look for its EXIF
+        if is_jpeg(data):
+            limits.check_scans(count_scans(data, limits.max_scans))
         orientation = _orientation(image)
         turned = orientation >= 5
         width, height = image.size[::-1] if turned else image.size

@@ -21,6 +21,7 @@ class Limits:
         max_pixels: width × height of one frame.
         max_frames: frames or pages of one file.
         max_animation_pixels: pixels that must be decoded to reach the last examined frame.
+        max_scans: passes over a JPEG's picture; encoders write 10 or so for a progressive one.
         max_aspect: longer side ÷ shorter side.
         examined_frames: frames of an animation that are looked at, evenly spaced, the first always.
         max_side: longer side of the pixels that the networks get; larger images are reduced to it.
@@ -30,6 +31,7 @@ class Limits:
     max_pixels: int = 50_000_000
     max_frames: int = 2_000
     max_animation_pixels: int = 400_000_000
+    max_scans: int = 100
     max_aspect: int = 100
     examined_frames: int = 4
     max_side: int = 2000
@@ -116,6 +118,23 @@ class Limits:
                 reason="aspect_ratio",
                 limit=self.max_aspect,
                 value=round(aspect, 1),
+            )
+
+    def check_scans(self, scans: int) -> None:
+        """Refuse a JPEG that is gone over too often.
+
+        Args:
+            scans: counted no further than just beyond `max_scans`.
+
+        Raises:
+            InputError: reason `too_many_scans`.
+        """
+        if scans > self.max_scans:
+            raise InputError(
+                f"the JPEG has more than {self.max_scans} scans; save it again",
+                reason="too_many_scans",
+                limit=self.max_scans,
+                value=scans,
             )
 
     def check_frames(self, frames: int, last: int, width: int, height: int) -> None:
