@@ -76,6 +76,17 @@ decisions: $(STAMP) ## record what is decided over the real images (FILE=before.
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/decisions.py --record $(or $(FILE),decisions.jsonl)
 
+licences: $(STAMP) ## licence of every locked package and model, against the allow-list
+	@$(BIN)/moderation licences
+
+sbom: $(STAMP) ## sbom.json: what the environment is made of (CycloneDX)
+	@$(BIN)/uv tool run --quiet --from cyclonedx-bom==7.3.0 cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml \
+	  --of JSON -o sbom.json
+
+vulnerabilities: $(STAMP) ## locked packages against the advisories of PyPI; fails on one that cannot be looked up
+	@$(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --strict --disable-pip --require-hashes \
+	  --progress-spinner off -r requirements.txt
+
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --check .
@@ -86,4 +97,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench tune-env bench-policy bench-text bench-hashes decisions lint lock
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench tune-env bench-policy bench-text bench-hashes decisions lint lock licences sbom vulnerabilities

@@ -70,7 +70,7 @@ class Protocol:
         """Seconds from a moment to the last reply that was not right."""
         return max((o.at - moment for o in self.since(moment) if not o.right), default=0.0)
 
-    def healthy(self, moment: float, number: int = 12) -> bool:
+    def healthy(self, moment: float, number: int = 8) -> bool:
         """Whether the last replies after a moment are all right."""
         last = self.since(moment)[-number:]
         return len(last) == number and all(o.right for o in last)

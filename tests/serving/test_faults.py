@@ -88,7 +88,9 @@ def test_a_killed_stub(damaged: Running, model: str) -> None:
         wait_until(lambda: protocol.healthy(0, 4), 30)
         moment = time.monotonic()
         stubs(damaged, model)[0].kill()
-        wait_until(lambda: len(stubs(damaged, model)) == wanted and protocol.healthy(time.monotonic() - 6), 60)
+        wait_until(lambda: len(stubs(damaged, model)) == wanted, 30)
+        replaced = time.monotonic()
+        wait_until(lambda: protocol.healthy(replaced), 60)
     note(f"kill -9 of a process of {model}", protocol, moment)
 
 
@@ -102,7 +104,9 @@ def test_a_stopped_stub(damaged: Running, model: str) -> None:
         moment = time.monotonic()
         victim = stubs(damaged, model)[0]
         victim.suspend()
-        wait_until(lambda: not victim.is_running() and protocol.healthy(time.monotonic() - 6), 60)
+        wait_until(lambda: not victim.is_running() and len(stubs(damaged, model)) == wanted, 30)
+        replaced = time.monotonic()
+        wait_until(lambda: protocol.healthy(replaced), 60)
     note(f"SIGSTOP of a process of {model}", protocol, moment)
 
 
@@ -238,7 +242,8 @@ def test_broken_files_change_nothing_that_runs(repository: Path, tmp_path: Path)
             wait_until(lambda seen=seen: len(protocol.outcomes) > seen + 4, 30)  # type: ignore[misc]
             path.write_bytes(whole)
             running.control.load(model)
-        wait_until(lambda: protocol.healthy(time.monotonic() - 6), 60)
+        mended = time.monotonic()
+        wait_until(lambda: protocol.healthy(mended), 60)
     note("broken policy, release and label map", protocol, moment)
     assert all(o.right for o in protocol.outcomes)
 
@@ -293,7 +298,8 @@ def test_a_full_disk_stops_decisions_that_cannot_be_recorded(tmp_path: Path) -> 
                 assert {o.decision for o in protocol.since(full + 1)} <= {"error"}
                 assert all("audit log" in o.detail for o in protocol.since(full) if o.decision == "error")
                 (disk / "ballast").unlink()
-                wait_until(lambda: protocol.healthy(time.monotonic() - 6), 60)
+                room = time.monotonic()
+                wait_until(lambda: protocol.healthy(room), 60)
             answered = sum(o.decision != "error" for o in protocol.outcomes)
         note("disk of the audit log full", protocol, moment)
         found = verify(disk / "log", disk / "log" / PUBLIC)
@@ -320,7 +326,8 @@ def test_shared_memory_runs_out(tmp_path: Path) -> None:
                 for _ in range(5):
                     protocol.outcomes.append(ask(client, "threat.jpg"))
             filler.unlink()
-            wait_until(lambda: protocol.healthy(time.monotonic() - 6), 120)
+            room = time.monotonic()
+            wait_until(lambda: protocol.healthy(room), 120)
         note("/dev/shm full", protocol, moment)
 
 

@@ -12,6 +12,7 @@ from moderation.cli.audit import app as audit
 from moderation.cli.bench import bench
 from moderation.cli.check import check
 from moderation.cli.deploy import app as deploy
+from moderation.cli.licences import licences
 from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer, perf_data
 from moderation.cli.policy import app as policy
@@ -34,6 +35,7 @@ app.command(context_settings=_PASS_THROUGH)(serve)
 app.command()(check)
 app.command()(bench)
 app.command()(tune)
+app.command()(licences)
 app.command()(samples)
 app.command(name="perf-data")(perf_data)
 app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_option_names": []})(perf_analyzer)
