@@ -76,6 +76,18 @@ decisions: $(STAMP) ## record what is decided over the real images (FILE=before.
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/decisions.py --record $(or $(FILE),decisions.jsonl)
 
+HOURS ?= 1
+soak: $(STAMP) ## a long mixed load with clients that crash: drift of throughput, memory, descriptors (HOURS=1)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/soak.py --hours $(HOURS)
+
+MINUTES ?= 10
+fuzz: $(STAMP) ## fuzzing of the preprocessor and the policy loader (MINUTES=10)
+	@$(BIN)/python tests/bench/fuzz.py --minutes $(MINUTES)
+
+faults: $(STAMP) ## faults under load, with the times until they are noticed and over (8 min)
+	@MODERATION_FAULTS_REPORT=tests/bench/results/faults.md $(BIN)/python -m pytest tests/serving/test_faults.py
+
 licences: $(STAMP) ## licence of every locked package and model, against the allow-list
 	@$(BIN)/moderation licences
 
@@ -97,4 +109,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
 	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench tune-env bench-policy bench-text bench-hashes decisions lint lock licences sbom vulnerabilities
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench tune-env bench-policy bench-text bench-hashes decisions lint lock soak fuzz faults licences sbom vulnerabilities
