@@ -214,8 +214,8 @@ def report(samples: list[Sample], tally: Tally, asked_hours: float) -> str:
         (
             "# Soak",
             describe(),
-            f"{minutes:.0f} minutes of {asked_hours * 60:.0f} asked for, {tally.done} outcomes, {len(tally.wrong)} wrong. "
-            f"Throughput: {early:.2f} outcomes/s in the first half, {late:.2f} in the second "
+            f"{minutes:.0f} minutes of {asked_hours * 60:.0f} asked for, {tally.done} outcomes, {len(tally.wrong)} "
+            f"wrong. Throughput: {early:.2f} outcomes/s in the first half, {late:.2f} in the second "
             f"({(late / early - 1) * 100:+.1f} %).",
             "Two gRPC and one HTTP client with single pictures, fours, captions and files that are none; gRPC calls "
             "that are cancelled or time out; client processes that are killed in the middle of a request. Rerun: "

@@ -66,6 +66,8 @@ class Faults:
             seen = value.get("kind") if isinstance(value, dict) else None
             say = f"has kind {seen!r}" if seen is not None else "lacks `kind`"
             return path, f"{say}; allowed: {', '.join(KINDS)}{suggest(seen, KINDS)}"
+        if kind == "value_error":
+            return path, str(ctx["error"])  # a validator's own sentence
         if kind == "literal_error":
             allowed_text = str(ctx.get("expected", "")).replace("'", "")
             choices = allowed_text.replace(" or ", ", ").split(", ")
