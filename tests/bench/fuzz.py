@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x8000
 def pieces(data: bytes) -> list[bytes]:
     """A file cut at its structure."""
     places = [0, *(m.start() for m in MARKS.finditer(data)), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False) if b > a]
+    return [data[a:b] for a, b in pairwise(places) if b > a]
 
 
 def changed(data: bytes, others: list[bytes], choose: random.Random) -> bytes:

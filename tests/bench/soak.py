@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import linear_regression, mean
 
@@ -194,7 +195,7 @@ def chart(title: str, unit: str, times: list[float], values: list[float]) -> str
 def report(samples: list[Sample], tally: Tally, asked_hours: float) -> str:
     """The page."""
     times = [s.at for s in samples]
-    spans = list(zip(samples, samples[1:], strict=False))
+    spans = list(pairwise(samples))
     rates = [(b.done - a.done) / (b.at - a.at) for a, b in spans]
     settled = [s for s in samples if s.at > times[-1] * 0.2]  # what grows while everything is used for the first time
     rows = ["| | at first | at last | change in an hour, after the first fifth |", "|---|---|---|---|"]

