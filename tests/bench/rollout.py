@@ -36,7 +36,7 @@ SUNSET: Final = render()["sunset.png"]
 GRACE_S: Final = 0.05
 """Between the moment in the state file and the routes that follow from it."""
 QUICK: Final = ("--hold=5", "--every=1", "--guard=min_items=20")
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 WINDOW_S: Final = 12.0
 REPORT: Final = """# Rollouts under load
 
@@ -153,12 +153,12 @@ def main() -> None:
         with launched(folder, f"--repository={repository}") as server:
             with Traffic(server.http, SUNSET, WORDS):
                 time.sleep(5)  # compiles what is compiled once
-            rows = [release(server, repository, "policy release", ("start", POLICY, "2", "--steps=5,50,100", *QUICK))]
+            rows = [release(server, repository, "policy release", ("start", POLICY, "2", "--steps=25,50,100", *QUICK))]
             shutil.copytree(repository / CLASSIFIER / "1", repository / CLASSIFIER / "2")
             time.sleep(5)
             rows.append(
                 release(
-                    server, repository, "classifier release", ("start", CLASSIFIER, "2", "--steps=5,50,100", *QUICK)
+                    server, repository, "classifier release", ("start", CLASSIFIER, "2", "--steps=25,50,100", *QUICK)
                 )
             )
             rows.append(

@@ -75,7 +75,7 @@ def test_a_score_falls_in_one_bin_and_a_topic_not_found_in_the_lowest() -> None:
 def test_an_unknown_signal_falls_in_no_bin() -> None:
     """Promise: a network that is down does not look like a world without unsafe pictures."""
     blind = {**RESULT, "versions": {"policy": "1@balanced"}, "content_type": None}
-    assert dict(distributions.of_result(blind)) == {"decision": "block"}
+    assert dict(distributions.of_result(blind)) == {"decision": "block", "image_pixels": "0"}
 
 
 @given(st.floats(0, 1))

@@ -12,6 +12,7 @@ from moderation.cli.audit import app as audit
 from moderation.cli.bench import bench
 from moderation.cli.check import check
 from moderation.cli.deploy import app as deploy
+from moderation.cli.drift import app as drift
 from moderation.cli.licences import licences
 from moderation.cli.models import app as models
 from moderation.cli.perf import perf_analyzer, perf_data
@@ -42,6 +43,7 @@ app.command(name="perf-analyzer", context_settings={**_PASS_THROUGH, "help_optio
 app.add_typer(access, name="access")
 app.add_typer(audit, name="audit")
 app.add_typer(models, name="models")
+app.add_typer(drift, name="drift")
 app.add_typer(policy, name="policy")
 app.add_typer(rollout, name="rollout")
 app.add_typer(train, name="train")
