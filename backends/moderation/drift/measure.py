@@ -116,7 +116,7 @@ class Drift:
 
 
 def compare(counts: Counts, then: Reference) -> list[Drift]:
-    """Every signal of a reference against live counts, the most drifted first, without signals that have no live value."""
+    """Every signal of a reference that has live values against them, the most drifted first."""
     found = []
     for signal, old in then.signals.items():
         bins = counts.get(signal)
