@@ -41,10 +41,10 @@ chart-readme: $(STAMP) ## renew the chart's README from the comments of its valu
 	@$(BIN)/python tests/deploy/tools.py readme
 
 TORCH := .venv-torch
-test-torch: $(STAMP) ## the tests of training and of torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
+test-torch: $(STAMP) ## tests of training, EasyOCR, torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
 	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes --no-deps -r requirements.txt
-	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --editable '.[import,train]' 'numpy<2'
+	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --editable '.[easyocr,import,train]' 'numpy<2'
 	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py
 
 BENCH_ENV := .venv-bench
@@ -76,6 +76,7 @@ decisions: $(STAMP) ## record what is decided over the real images (FILE=before.
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/decisions.py --record $(or $(FILE),decisions.jsonl)
 
+<<<<<<< HEAD
 HOURS ?= 1
 soak: $(STAMP) ## a long mixed load with clients that crash: drift of throughput, memory, descriptors (HOURS=1)
 	@$(BIN)/moderation models build
@@ -98,6 +99,17 @@ sbom: $(STAMP) ## sbom.json: what the environment is made of (CycloneDX)
 vulnerabilities: $(STAMP) ## locked packages against the advisories of PyPI; fails on one that cannot be looked up
 	@$(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --strict --disable-pip --require-hashes \
 	  --progress-spinner off -r requirements.txt
+=======
+IMAGE := content-moderation:cpu
+image: ## build the CPU image (5 min; 10 with a stand-in for the base where there is no registry)
+	@docker/build.sh docker/Dockerfile.cpu $(IMAGE)
+
+image-gpu: ## build the GPU image from NVIDIA's
+	@docker/build.sh docker/Dockerfile content-moderation:gpu
+
+image-test: $(STAMP) ## run the CPU image without rights, ask it, stop it (1 min)
+	@MODERATION_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/deploy/test_image.py
+>>>>>>> 82b8ba16 (Images built and tried without rights; TensorRT plans by one recipe, checked without a GPU; EasyOCR as an engine)
 
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check --no-cache .
@@ -107,6 +119,10 @@ lint: $(STAMP) ## ruff and mypy
 lock: ## renew requirements.txt from pyproject.toml
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet 'uv==$(UV)'; }
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
-	  --extra embedded --extra build --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
+	  --extra embedded --extra build --extra tensorrt-rtx --extra dev --custom-compile-command 'make lock' -o requirements.txt pyproject.toml
+	@for image in requirements: requirements-plans:--extra=build,--extra=plans; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
+	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
+	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch bench tune-env bench-policy bench-text bench-hashes decisions lint lock soak fuzz faults licences sbom vulnerabilities
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-test bench tune-env bench-policy bench-text bench-hashes decisions lint lock soak fuzz faults licences sbom vulnerabilities

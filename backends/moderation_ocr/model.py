@@ -1,4 +1,4 @@
-"""ocr-engine: pixels to lines of text, by BLS calls to text-detector and text-recognizer."""
+"""ocr-engine: pixels to lines of text, by BLS calls to text-detector and text-recognizer, or by EasyOCR."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import triton_python_backend_utils as pb
 
 from moderation import contract
 from moderation.ocr.ctc import load_characters
-from moderation.ocr.read import Line, OcrConfig, read
+from moderation.ocr.engines import build
+from moderation.ocr.read import Line
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 
@@ -19,9 +20,10 @@ from moderation.serving.executor import use_wide_executor
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self.name = args["model_name"]
-        self.config = OcrConfig.from_parameters(adapter.parameters(args))
         recognizer = Path(pb.get_model_dir()).parents[1] / contract.TEXT_RECOGNIZER
-        self.characters = load_characters(newest_version(recognizer) / "characters.txt")
+        self.engine = build(
+            adapter.parameters(args), lambda: load_characters(newest_version(recognizer) / "characters.txt")
+        )
 
     async def execute(self, requests: list[Any]) -> list[Any]:
         """All requests at once: their crops meet in the recogniser's dynamic batcher."""
@@ -44,7 +46,7 @@ class TritonPythonModel:
 
             first = adapter.from_pipeline(request, self.name).get("check_first") == "true"
             pixels = adapter.required(request, "PIXELS")
-            lines = await read(pixels, detect, recognise, self.config, self.characters, check_first=first)
+            lines = await self.engine.read(pixels, detect, recognise, check_first=first)
             return adapter.response(as_tensors(lines))
         except Exception as error:
             return adapter.error_response(error, self.name)

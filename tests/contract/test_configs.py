@@ -65,7 +65,15 @@ def test_configurations_declare_the_contract(model: contract.Model, profile: str
 @pytest.mark.parametrize("model", contract.MODELS)
 def test_profiles_differ_only_in_how_a_model_runs(model: str) -> None:
     """Promise: a variant file replaces the whole configuration, so nothing but execution may differ."""
-    how = ("platform", "backend", "default_model_filename", "instance_group", "dynamic_batching", "optimization")
+    how = (
+        "platform",
+        "backend",
+        "default_model_filename",
+        "instance_group",
+        "dynamic_batching",
+        "optimization",
+        "model_warmup",
+    )
     variants = []
     for profile in PROFILES:
         found = config(model, profile)
@@ -155,3 +163,10 @@ def test_the_result_schema_is_a_schema() -> None:
     import jsonschema
 
     jsonschema.Draft202012Validator.check_schema(schemas.result())
+
+
+def test_the_wheel_has_every_backend(repo_root: Path) -> None:
+    """Promise: an installed wheel serves as a checkout does: the thin backends lie beside the library."""
+    text = (repo_root / "pyproject.toml").read_text()
+    listed = ast.literal_eval(text.split("[tool.hatch.build.targets.wheel]\npackages = ", 1)[1].split("]", 1)[0] + "]")
+    assert {Path(name).name for name in listed} == {p.name for p in (repo_root / "backends").iterdir() if p.is_dir()}

@@ -16,7 +16,7 @@ import pytest
 from moderation.errors import LaunchError
 from moderation.launcher import install, preflight
 from moderation.launcher.command import ServeOptions, build_argv, build_environment
-from moderation.launcher.repository import RESPONSE_CACHE, assemble_repository, check_profile, profiles
+from moderation.launcher.repository import RESPONSE_CACHE, assemble_repository, check_profile, profiles, stage_backends
 from moderation.launcher.run import REPOSITORY
 from moderation.models import store
 
@@ -126,3 +126,39 @@ def test_the_environment_is_kept_and_added_to() -> None:
     assert environment["LD_LIBRARY_PATH"].endswith(":/mine")
     assert environment["OMP_NUM_THREADS"] == "7"
     assert str(Path(sys.executable).parent) in environment["PATH"]
+
+
+def test_the_command_line_needs_only_what_serves() -> None:
+    """Promise: an image without the packages that build networks runs every command that needs none of them."""
+    script = (
+        "import sys\n"
+        "from importlib.abc import MetaPathFinder\n"
+        "class Absent(MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('onnx', 'rapidocr', 'nudenet', 'onnxruntime', 'torch', 'pytriton'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from moderation.cli.main import app\n"
+        "app(['models', 'list'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "text-recognizer:1" in done.stdout
+
+
+def test_an_images_python_backend_is_linked_and_the_wheels_is_put_together(tmp_path: Path) -> None:
+    """Promise: nothing that runs lies in a temporary folder, which may be mounted noexec, where the server has it."""
+    root = tmp_path / "tritonserver"
+    folder = root / "backends" / "python"
+    folder.mkdir(parents=True)
+    (root / "bin").mkdir()
+    for path in (
+        root / "bin" / "tritonserver",
+        *(folder / n for n in ("libtriton_python.so", "triton_python_backend_utils.py", "triton_python_backend_stub")),
+    ):
+        path.touch()
+    staged = stage_backends(install.find_server(root), tmp_path / "image")
+    assert (staged / "python").resolve() == folder
+    staged = stage_backends(install.find_server(), tmp_path / "wheel")
+    assert not (staged / "python").is_symlink()
+    assert (staged / "python" / "triton_python_backend_stub").stat().st_mode & 0o100

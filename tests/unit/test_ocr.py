@@ -94,7 +94,7 @@ def test_strips_fit_their_bucket(wanted: int) -> None:
 def test_buckets_hold_each_crop_once() -> None:
     """Promise: no line is lost or read twice; the padding is grey."""
     crops = [np.full((20, w, 3), 255, np.uint8) for w in (10, 60, 61, 500, 30)]
-    found = buckets(crops, (96, 320), 2)
+    found = buckets(crops, (96, 320), 3840, 2)
     assert sorted(i for b in found for i in b.indexes) == [0, 1, 2, 3, 4]
     assert all(len(b.indexes) <= 2 and b.pixels.shape[1] == 48 for b in found)
     assert found[0].pixels[0, 0, -1].tolist() == [127, 127, 127]

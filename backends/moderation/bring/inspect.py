@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import onnx
-
 from moderation import contract
+from moderation.bring.export import load_module
 from moderation.errors import ModelBuildError
 
 OPSETS: Final = (9, 25)
@@ -70,6 +69,7 @@ def inspect(path: Path) -> Facts:
     Raises:
         ModelBuildError: no ONNX, another number of inputs or outputs than one, or an opset that an engine cannot read.
     """
+    onnx = load_module("onnx")
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:

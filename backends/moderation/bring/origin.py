@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy.typing as npt
-import onnx
 
+from moderation.bring.export import load_module
 from moderation.bring.spec import Spec
 from moderation.errors import ModelBuildError
 from moderation.models import sources
@@ -58,7 +58,7 @@ def from_onnx(spec: Spec, scratch: Path) -> Origin:
     path = Path(spec.target).expanduser()
     if not path.is_file():
         raise ModelBuildError(f"{path} is not a file")
-    target = scratch / NETWORK
+    target, onnx = scratch / NETWORK, load_module("onnx")
     try:
         if any(tensor.external_data for tensor in onnx.load(path, load_external_data=False).graph.initializer):
             onnx.save(onnx.load(path), target)

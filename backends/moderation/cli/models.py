@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from moderation.cli.add import add
+from moderation.cli.build import Engine, build_networks
 from moderation.cli.labels import print_labels
 from moderation.cli.report import reported
 from moderation.errors import ModerationError
@@ -35,39 +34,19 @@ def _coloured(state: str) -> str:
 def build(
     model: Annotated[list[str] | None, typer.Argument(help="Models; all when none is named.")] = None,
     repository: Repository = REPOSITORY,
+    engine: Annotated[
+        Engine, typer.Option(help="openvino for the profile cpu, tensorrt for the GPU.")
+    ] = Engine.openvino,
     force: Annotated[bool, typer.Option("--force", help="Build again what is intact.")] = False,
+    memory_mib: Annotated[
+        int | None, typer.Option(min=64, help="MiB that TensorRT's builder and one execution context may use.")
+    ] = None,
 ) -> None:
     """Build what is missing or changed, verify the rest."""
-    from moderation.models.build import STEPS, build_all  # OpenVINO takes a moment to import
-
-    console = Console(stderr=True)
-    started = time.monotonic()
-    built: set[str] = set()
-    columns = (
-        TextColumn("{task.description:<20}"),
-        BarColumn(),
-        TextColumn("{task.fields[step]:<8}"),
-        TimeElapsedColumn(),
-    )
     with reported():
-        tasks: dict[str, TaskID] = {}
-        with Progress(*columns, console=console) as bar:
-
-            def progress(name: str, step: str) -> None:
-                if name not in tasks:
-                    tasks[name] = bar.add_task(name, total=len(STEPS), step=step)
-                if step == "done":
-                    bar.update(tasks[name], completed=len(STEPS), step="built")
-                    return
-                built.add(name)
-                bar.update(tasks[name], completed=STEPS.index(step), step=step)
-
-            entries = build_all(repository.resolve(), model or [], progress, force=force)
-    fresh = f"{len(built)} built, " if built else ""
-    console.print(
-        f"{fresh}{len(entries) - len(built)} up to date in {time.monotonic() - started:.1f} s; store: {store.root()}",
-        highlight=False,
-    )
+        build_networks(
+            Console(stderr=True), repository.resolve(), model or [], engine, force=force, memory_mib=memory_mib
+        )
 
 
 @app.command(name="list")

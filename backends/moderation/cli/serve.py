@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from moderation import contract
+from moderation.cli.build import Engine, build_networks
 from moderation.errors import LaunchError, ModerationError
 from moderation.launcher import heartbeat
 from moderation.launcher.preflight import Ports
 from moderation.launcher.process import POLL_S, Server, Supervisor, stop_signals
 from moderation.launcher.protection import Protection, Tls
-from moderation.launcher.run import REPOSITORY, Plan, serving
+from moderation.launcher.run import REPOSITORY, Plan, engine_of, serving
 from moderation.launcher.telemetry import SERVICE, Telemetry
 from moderation.telemetry.log import JsonLines
 
@@ -56,6 +57,7 @@ def serve(
     response_cache_mb: Annotated[
         int, typer.Option(min=0, help="Memory for answers of the networks, for repeated pictures; 0: none.")
     ] = 0,
+    build: Annotated[bool, typer.Option("--build", help="Build networks that are missing or changed first.")] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Moderate the sample images first.")] = False,
     security: Annotated[Path | None, typer.Option(help="security.yaml: access, tenants, limits, audit.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of gRPC (PEM).")] = None,
@@ -87,6 +89,9 @@ def serve(
         telemetry=telemetry,
     )
     try:
+        if build:
+            engine = Engine(engine_of(plan.repository, profile))
+            build_networks(console, plan.repository, [], engine)
         _run(plan, console, demo)
     except ModerationError as error:
         console.print(error.message, style="red", markup=False, highlight=False)

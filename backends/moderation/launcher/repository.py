@@ -15,13 +15,16 @@ from moderation.launcher.install import ServerInstall
 from moderation.models import store
 
 BACKENDS: Final = Path(__file__).resolve().parents[2]
-"""`backends/` of a checkout or an image; the installed wheel has the library only."""
+"""`backends/` of a checkout, or where the wheel is installed: the thin backends lie beside the library."""
 
 RESPONSE_CACHE: Final = "response_cache { enable: true }\n"
 
 
 def stage_backends(install: ServerInstall, target: Path, backends: Path = BACKENDS) -> Path:
-    """Make the backend directory: `python/` copied from the server, our thin backends linked beside it.
+    """Make the backend directory: the server's `python/`, our thin backends linked beside it.
+
+    `python/` is a link where the server keeps its stub there, as images do, so that nothing that runs lies in a folder
+    that may be mounted noexec; from the wheel it is put together.
 
     Returns:
         `target`.
@@ -32,13 +35,17 @@ def stage_backends(install: ServerInstall, target: Path, backends: Path = BACKEN
     ours = sorted(folder.parent for folder in backends.glob("moderation_*/model.py"))
     if not ours:
         raise LaunchError(
-            f"no backends in {backends}: expected moderation_*/model.py. Run from a checkout or give --backends"
+            f"no backends in {backends}: expected moderation_*/model.py. Run from a checkout or install the wheel"
         )
+    target.mkdir(parents=True)
     python = target / "python"
-    python.mkdir(parents=True)
-    for source in (install.python_backend / "libtriton_python.so", install.stub):
-        shutil.copy2(source, python / source.name)
-    shutil.copy2(install.python_backend / "triton_python_backend_utils.py", python)
+    if install.stub.parent == install.python_backend:
+        python.symlink_to(install.python_backend, target_is_directory=True)
+    else:
+        python.mkdir()
+        for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
+            shutil.copy2(install.python_backend / name, python)
+        shutil.copy2(install.stub, python)
     for folder in ours:
         (target / folder.name).symlink_to(folder, target_is_directory=True)
     for folder in sorted(install.other_backends.iterdir()) if install.other_backends else ():
@@ -124,7 +131,7 @@ def _version(source: Path, built: Path, target: Path) -> None:
     scratch.rename(target)
 
 
-def add_versions(repository: Path, served: Path) -> list[str]:
+def add_versions(repository: Path, served: Path, engine: store.Target) -> list[str]:
     """Serve network versions that were added to a repository and built since it was assembled; the next load sees them.
 
     Returns:
@@ -136,8 +143,8 @@ def add_versions(repository: Path, served: Path) -> list[str]:
         target = served / model / version
         if target.exists() or not target.parent.is_dir():
             continue
-        folder = store.entry(path).folder
-        if store.entry(path).state() == "built":
-            _version(path.parent, folder, target)
+        entry = store.entry(path, engine)
+        if entry.state() == "built":
+            _version(path.parent, entry.folder, target)
             added.append(f"{model}:{version}")
     return added

@@ -31,7 +31,10 @@ from moderation.launcher.repository import (
 from moderation.launcher.telemetry import Telemetry
 from moderation.models import store
 
-REPOSITORY: Final = Path(__file__).resolve().parents[3] / "model_repository"
+REPOSITORY: Final = Path(
+    os.environ.get("MODERATION_REPOSITORY") or Path(__file__).resolve().parents[3] / "model_repository"
+)
+"""$MODERATION_REPOSITORY, which images set, else that of the checkout."""
 START_TIMEOUT_S: Final = 180.0
 ADD_EVERY_S: Final = 1.0
 """How soon a network that was built can be loaded."""
@@ -73,11 +76,14 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
     check_profile(plan.repository, plan.profile)
     preflight.check_ports(plan.address, plan.ports)
     preflight.clear_leftovers()
-    artefacts = store.artefacts(plan.repository)
+    preflight.clear_own(os.getpid())  # a container that starts again has the process id of the one that died
+    engine = engine_of(plan.repository, plan.profile)
+    target = networks_for(engine, plan.profile)
+    artefacts = store.artefacts(plan.repository, target)
     folder = Path(tempfile.mkdtemp(prefix="moderation-serve-"))
     try:
         served = assemble_repository(plan.repository, folder / "models", artefacts, cached=plan.response_cache_mb > 0)
-        _check_networks(names, served)
+        _check_networks(names, served, engine)
         preflight.check_shared_memory(preflight.python_instances(served, plan.profile))
         check_caches(served, plan.profile, plan.protection)
         with prepared(plan.protection, plan.address, plan.ports, plan.extra, folder) as protection:
@@ -107,7 +113,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
             )
             try:
                 server.wait_ready(contract.ENTRY, START_TIMEOUT_S)
-                with _adding_versions(plan.repository, served):
+                with _adding_versions(plan.repository, served, target):
                     yield server
             except LaunchError as error:
                 raise replace_log(error, server, folder) from None
@@ -119,14 +125,14 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
 
 
 @contextmanager
-def _adding_versions(repository: Path, served: Path) -> Iterator[None]:
+def _adding_versions(repository: Path, served: Path, target: store.Target) -> Iterator[None]:
     """For the time of the block, networks that are built meanwhile can be loaded without a restart."""
     ended = threading.Event()
 
     def follow() -> None:
         while not ended.wait(ADD_EVERY_S):
             with contextlib.suppress(ModelBuildError, OSError):  # half written; looked at again
-                add_versions(repository, served)
+                add_versions(repository, served, target)
 
     thread = threading.Thread(target=follow, name="versions", daemon=True)
     thread.start()
@@ -135,6 +141,37 @@ def _adding_versions(repository: Path, served: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def engine_of(repository: Path, profile: str) -> str:
+    """The engine that a profile's networks run on: `tensorrt` where one of them is a plan, else `openvino`."""
+    for default in repository.glob("*/config.pbtxt"):
+        variant = default.parent / "configs" / f"{profile}.pbtxt"
+        if 'platform: "tensorrt_plan"' in (variant if variant.is_file() else default).read_text(encoding="utf-8"):
+            return "tensorrt"
+    return "openvino"
+
+
+def networks_for(engine: str, profile: str) -> store.Target:
+    """Where the networks that can be served here lie.
+
+    Raises:
+        LaunchError: plans are wanted and there is no GPU or no TensorRT that Triton's are made with.
+    """
+    if engine == "openvino":
+        return store.openvino()
+    from moderation.models.tensorrt import build as plans  # only the GPU profile needs it
+
+    try:
+        place = plans.here()
+    except ModelBuildError as error:
+        raise LaunchError(f"profile `{profile}` serves TensorRT plans: {error.message}; or use --profile cpu") from None
+    if not place.serves:
+        raise LaunchError(
+            f"profile `{profile}` serves TensorRT plans and this machine has {place.api.name} and GPU "
+            f"{place.gpu_name}; wanted: `tensorrt` and a GPU (see docker/README.md), or --profile cpu"
+        )
+    return plans.target(place)
 
 
 def loadable(served: Path) -> list[str]:
@@ -156,8 +193,11 @@ def replace_log(error: LaunchError, server: Server, folder: Path) -> LaunchError
     return error
 
 
-def _check_networks(names: list[str], served: Path) -> None:
+def _check_networks(names: list[str], served: Path, engine: str) -> None:
     needed = [contract.SAFETY, contract.SAFETY_CLASSIFIER, contract.TEXT_DETECTOR, contract.TEXT_RECOGNIZER]
     missing = [name for name in needed if name in names and not (served / name).exists()]
     if missing:
-        raise LaunchError(f"{', '.join(missing)} not built; run `moderation models build` first")
+        option = "" if engine == "openvino" else f" --engine {engine}"
+        raise LaunchError(
+            f"{', '.join(missing)} not built; run `moderation models build{option}` first, or add --build"
+        )

@@ -1,8 +1,9 @@
-"""Builds the networks of a repository for the CPU engine: fetch, operate, convert, check, store."""
+"""Builds the networks of a repository: fetch, operate, then what the engine needs; here for the CPU engine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,24 @@ Progress = Callable[[str, str], None]
 """Called with (model:version, step) as each step begins, and with the step `done` at the end."""
 
 
-def build_all(repository: Path, only: list[str], progress: Progress, *, force: bool = False) -> list[Entry]:
+@dataclass(frozen=True)
+class Recipe:
+    """How networks are built for one target.
+
+    Attributes:
+        target: where the results lie and what they follow from.
+        steps: names of the steps, in order.
+        write: fills a scratch folder with one network's files.
+    """
+
+    target: store.Target
+    steps: tuple[str, ...]
+    write: Callable[[Entry, Path, Progress], None]
+
+
+def build_all(
+    repository: Path, only: list[str], progress: Progress, *, force: bool = False, recipe: Recipe | None = None
+) -> list[Entry]:
     """Build what is missing, damaged or changed.
 
     Args:
@@ -27,6 +45,7 @@ def build_all(repository: Path, only: list[str], progress: Progress, *, force: b
         only: names of models; empty for all.
         progress: see `Progress`.
         force: also what is intact.
+        recipe: for another engine than the CPU's.
 
     Returns:
         Every entry that was asked for.
@@ -34,7 +53,8 @@ def build_all(repository: Path, only: list[str], progress: Progress, *, force: b
     Raises:
         ModelBuildError: names the model and what is wrong; entries built before stay.
     """
-    entries = store.entries(repository)
+    recipe = recipe or openvino()
+    entries = store.entries(repository, recipe.target)
     known = {e.model for e in entries}
     if strangers := sorted(set(only) - known):
         raise ModelBuildError(f"no network `{', '.join(strangers)}`; allowed: {', '.join(sorted(known))}")
@@ -43,43 +63,60 @@ def build_all(repository: Path, only: list[str], progress: Progress, *, force: b
         with store.locked(entry):
             if force or entry.state() != "built":
                 try:
-                    _build(entry, progress)
+                    _build(entry, recipe, progress)
                 except ModelBuildError as error:
                     raise ModelBuildError(f"{entry.name}: {error.message}") from None
         progress(entry.name, "done")
     return wanted
 
 
-def _build(entry: Entry, progress: Progress) -> None:
-    def write(scratch: Path) -> None:
-        # the graph editor is needed to build and not to serve
-        import onnx
-
-        from moderation.models.surgery import characters, operate
-
-        graph, home = entry.manifest.graph, entry.manifest_path.parent
-        progress(entry.name, "fetch")
-        source = sources.fetch(entry.manifest.source, home, scratch)
-        progress(entry.name, "operate")
-        operated = scratch / "operated.onnx"
-        onnx.save(operate(source, entry.model, entry.manifest), operated)
-        if graph.metadata_characters:
-            text = "\n".join(characters(source, graph.metadata_characters)) + "\n"
-            (scratch / CHARACTERS_FILE).write_text(text, encoding="utf-8")
-        progress(entry.name, "convert")
-        ov.save_model(_convert(operated), scratch / MODEL_FILE, compress_to_fp16=False)
-        operated.unlink()
-        (scratch / "download").unlink(missing_ok=True)
-        progress(entry.name, "check")
-        check(scratch, entry.model, entry.manifest)
-        progress(entry.name, "store")
-
+def _build(entry: Entry, recipe: Recipe, progress: Progress) -> None:
     try:
-        store.put(entry, write)
+        store.put(entry, lambda scratch: recipe.write(entry, scratch, progress))
     except ImportError as error:
         raise ModelBuildError(
             f"module {error.name} is not installed; install what builds need: pip install content-moderation[build]"
         ) from None
+
+
+def operated(entry: Entry, scratch: Path, progress: Progress) -> Any:
+    """The network with the interface of its role, the same for every engine; a recogniser's characters beside it.
+
+    Returns:
+        An `onnx.ModelProto`.
+
+    Raises:
+        ModelBuildError: the source is not there, or is no such network.
+    """
+    from moderation.models.surgery import characters, operate  # the graph editor is needed to build, not to serve
+
+    progress(entry.name, "fetch")
+    source = sources.fetch(entry.manifest.source, entry.manifest_path.parent, scratch)
+    progress(entry.name, "operate")
+    model = operate(source, entry.model, entry.manifest)
+    if key := entry.manifest.graph.metadata_characters:
+        (scratch / CHARACTERS_FILE).write_text("\n".join(characters(source, key)) + "\n", encoding="utf-8")
+    (scratch / "download").unlink(missing_ok=True)
+    return model
+
+
+def openvino() -> Recipe:
+    """For the CPU engine."""
+    return Recipe(store.openvino(), STEPS, _write_openvino)
+
+
+def _write_openvino(entry: Entry, scratch: Path, progress: Progress) -> None:
+    import onnx
+
+    model = operated(entry, scratch, progress)
+    progress(entry.name, "convert")
+    path = scratch / "operated.onnx"
+    onnx.save(model, path)
+    ov.save_model(_convert(path), scratch / MODEL_FILE, compress_to_fp16=False)
+    path.unlink()
+    progress(entry.name, "check")
+    check(scratch, entry.model, entry.manifest)
+    progress(entry.name, "store")
 
 
 def _convert(path: Path) -> Any:

@@ -26,7 +26,6 @@ from moderation.models.manifest import Manifest, load, manifests
 
 ENVIRONMENT: Final = "MODERATION_MODEL_STORE"
 RECORD: Final = "build.json"
-ENGINE: Final = "openvino"
 _CODE: Final = ("surgery.py", "build.py")
 State = Literal["built", "missing", "damaged"]
 
@@ -39,6 +38,46 @@ def root() -> Path:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What networks are built for.
+
+    Attributes:
+        engine: `openvino` or `tensorrt`.
+        version: of the library that builds.
+        code: files of this package that the result follows from.
+        device: tag of the hardware, at the end of a folder's name; empty where the result fits any.
+        settings: what else of the repository the result of one network follows from: (manifest's path, manifest).
+    """
+
+    engine: str
+    version: str
+    code: tuple[str, ...] = _CODE
+    device: str = ""
+    settings: Callable[[Path, Manifest], str] = lambda _path, _manifest: ""
+
+    def key(self, path: Path, manifest: Manifest) -> str:
+        """Digest of everything that one network's result follows from."""
+        here = Path(__file__).parent
+        parts = [
+            path.read_bytes(),
+            sources.digest(manifest.source, path.parent).encode(),
+            f"{self.engine} {self.version}".encode(),
+            *((here / name).read_bytes() for name in self.code),
+        ]
+        if settings := self.settings(path, manifest):
+            parts.append(settings.encode())
+        total = hashlib.sha256()
+        for part in parts:
+            total.update(f"{len(part)}:".encode() + part)
+        return total.hexdigest()
+
+
+def openvino() -> Target:
+    """The CPU engine."""
+    return Target("openvino", importlib.metadata.version("openvino"))
+
+
+@dataclass(frozen=True)
 class Entry:
     """One version of one network and its place in the store."""
 
@@ -47,6 +86,7 @@ class Entry:
     manifest_path: Path
     manifest: Manifest
     folder: Path
+    engine: str
 
     @property
     def name(self) -> str:
@@ -64,43 +104,32 @@ class Entry:
         return sum(p.stat().st_size for p in self.folder.iterdir()) if self.folder.is_dir() else 0
 
 
-def entries(repository: Path) -> list[Entry]:
-    """Every network version of a repository.
+def entries(repository: Path, target: Target | None = None) -> list[Entry]:
+    """Every network version of a repository, as built for a target; for the CPU engine when none is given.
 
     Raises:
         ModelBuildError: a manifest is wrong.
     """
-    return [entry(path) for path in manifests(repository).values()]
+    target = target or openvino()
+    return [entry(path, target) for path in manifests(repository).values()]
 
 
-def entry(path: Path) -> Entry:
-    """The network version of a manifest, `<model>/<version>/model.yaml`.
+def entry(path: Path, target: Target) -> Entry:
+    """The network version of a manifest, `<model>/<version>/model.yaml`, as built for a target.
 
     Raises:
         ModelBuildError: it is wrong.
     """
     manifest = load(path)
     model, version = path.parent.parent.name, path.parent.name
-    return Entry(model, version, path, manifest, root() / model / f"{manifest.version}-{_key(path, manifest)[:16]}")
+    suffix = f"-{target.device}" if target.device else ""
+    folder = root() / model / f"{manifest.version}-{target.key(path, manifest)[:16]}{suffix}"
+    return Entry(model, version, path, manifest, folder, target.engine)
 
 
-def artefacts(repository: Path) -> dict[tuple[str, str], Path]:
-    """Folders of the networks that are built and intact, by (model, version)."""
-    return {(e.model, e.version): e.folder for e in entries(repository) if e.state() == "built"}
-
-
-def _key(path: Path, manifest: Manifest) -> str:
-    total = hashlib.sha256()
-    here = Path(__file__).parent
-    parts = [
-        path.read_bytes(),
-        sources.digest(manifest.source, path.parent).encode(),
-        f"{ENGINE} {importlib.metadata.version('openvino')}".encode(),
-        *((here / name).read_bytes() for name in _CODE),
-    ]
-    for part in parts:
-        total.update(f"{len(part)}:".encode() + part)
-    return total.hexdigest()
+def artefacts(repository: Path, target: Target | None = None) -> dict[tuple[str, str], Path]:
+    """Folders of the networks that are built for a target and intact, by (model, version)."""
+    return {(e.model, e.version): e.folder for e in entries(repository, target) if e.state() == "built"}
 
 
 def _intact(folder: Path) -> bool:
@@ -138,7 +167,7 @@ def put(entry: Entry, write: Callable[[Path], None]) -> None:
     try:
         write(scratch)
         files = {p.name: sources.sha256(p) for p in sorted(scratch.iterdir())}
-        record = {"model": entry.model, "version": entry.manifest.version, "engine": ENGINE, "files": files}
+        record = {"model": entry.model, "version": entry.manifest.version, "engine": entry.engine, "files": files}
         (scratch / RECORD).write_text(json.dumps(record, indent=1) + "\n")
         for path in scratch.iterdir():
             with path.open("rb") as file:

@@ -60,7 +60,8 @@ def find_quads(
         quad = np.clip(clockwise(corners), 0, [width - 1, height - 1]).astype(np.float32)
         if min(side(quad, 0, 1), side(quad, 0, 3)) > MIN_SIDE:
             quads.append(quad)
-    return _reading_order(np.array(quads, np.float32).reshape(-1, 4, 2))
+    found = np.array(quads, np.float32).reshape(-1, 4, 2)
+    return found[reading_order(found)]
 
 
 def clockwise(corners: npt.NDArray[Any]) -> Floats:
@@ -91,8 +92,8 @@ _SAME_LINE: Final = 10
 """Quads whose tops differ by less, in pixels, are on one line (RapidOCR `sorted_boxes`)."""
 
 
-def _reading_order(quads: Floats) -> Floats:
-    """Top to bottom; on one line from left to right."""
+def reading_order(quads: Floats) -> list[int]:
+    """Indexes of quads [n, 4, 2] from top to bottom; on one line from left to right."""
     order = sorted(range(len(quads)), key=lambda i: (quads[i, 0, 1], quads[i, 0, 0]))
     lines: list[list[int]] = []
     for i in order:
@@ -100,4 +101,4 @@ def _reading_order(quads: Floats) -> Floats:
             lines[-1].append(i)
         else:
             lines.append([i])
-    return quads[[i for line in lines for i in sorted(line, key=lambda i: quads[i, 0, 0])]] if lines else quads
+    return [i for line in lines for i in sorted(line, key=lambda i: quads[i, 0, 0])]

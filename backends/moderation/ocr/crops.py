@@ -56,7 +56,7 @@ class Bucket:
     pixels: Pixels
 
 
-def buckets(crops: Sequence[Pixels], widths: Sequence[int], batch: int) -> list[Bucket]:
+def buckets(crops: Sequence[Pixels], widths: Sequence[int], max_width: int, batch: int) -> list[Bucket]:
     """Crops scaled to the recogniser's height and padded to the next of a few widths.
 
     Few widths let Triton's dynamic batcher join strips of different requests, and each width is compiled once. A strip
@@ -65,12 +65,13 @@ def buckets(crops: Sequence[Pixels], widths: Sequence[int], batch: int) -> list[
     Args:
         crops: [h, w, 3] each.
         widths: bucket widths in pixels, ascending.
+        max_width: wider strips are squeezed to it, so that a hairline cannot cost a gigabyte.
         batch: most strips in one bucket.
     """
     groups: dict[int, list[tuple[int, Pixels]]] = defaultdict(list)
     for index, crop in enumerate(crops):
         height, width = crop.shape[:2]
-        wanted = max(1, math.ceil(HEIGHT * width / height))
+        wanted = min(max_width, max(1, math.ceil(HEIGHT * width / height)))
         strip = np.asarray(cv2.resize(crop, (wanted, HEIGHT)), np.uint8)
         groups[bucket_width(wanted, widths)].append((index, strip))
     found = []

@@ -35,7 +35,8 @@ class OcrConfig:
         threshold, box_threshold, unclip_ratio: see `find_quads`.
         text_score: 0-1; lines below it are dropped.
         batch: most strips in one call of the recogniser.
-        widths: strips are padded to one of these widths in pixels.
+        widths: strips are padded to one of these widths in pixels, longer ones to a multiple of the greatest.
+        max_width: a strip that would be wider (80 times its height) is squeezed to this.
         check_side: shorter side of the small picture that `check_first` looks at.
         check_threshold: 0-1; a pixel of the small picture that is text with this probability asks for a full reading.
     """
@@ -48,6 +49,7 @@ class OcrConfig:
     text_score: float = 0.5
     batch: int = 16
     widths: tuple[int, ...] = (96, 160, 240, 320, 480, 640, 960)
+    max_width: int = 3840
     check_side: int = 320
     check_threshold: float = 0.3
 
@@ -84,6 +86,12 @@ class OcrConfig:
                 ("check_side", config.check_side, 32 <= config.check_side <= config.min_side, "32 to min_side"),
                 ("check_threshold", config.check_threshold, 0 < config.check_threshold < 1, "between 0 and 1"),
                 ("widths", config.widths, config.widths[0] >= 8, "8 or more"),
+                (
+                    "max_width",
+                    config.max_width,
+                    config.max_width > 0 and config.max_width % config.widths[-1] == 0,
+                    "a multiple of the greatest of widths",
+                ),
             )
             if not fits
         ]
@@ -146,7 +154,7 @@ async def read(
         box_threshold=config.box_threshold,
         unclip_ratio=config.unclip_ratio,
     )
-    parts = buckets([cut(padded, quad) for quad in quads], config.widths, config.batch)
+    parts = buckets([cut(padded, quad) for quad in quads], config.widths, config.max_width, config.batch)
     answers = await asyncio.gather(*(recognise(part.pixels) for part in parts))
     lines: dict[int, Line] = {}
     limit = [pixels.shape[1] - 1, pixels.shape[0] - 1]
@@ -170,7 +178,7 @@ async def looks_empty(pixels: Pixels, detect: Detect, config: OcrConfig) -> bool
         StageError: from the detector.
     """
     pixels, _ = pad_strip(pixels)
-    scale = config.check_side / min(pixels.shape[:2])
+    scale = min(config.check_side / min(pixels.shape[:2]), config.max_side / max(pixels.shape[:2]))
     if scale >= 1:
         return False  # already small: looking costs as much as reading
     small = cv2.resize(pixels, _multiples(pixels, scale), interpolation=cv2.INTER_AREA)
