@@ -76,7 +76,6 @@ decisions: $(STAMP) ## record what is decided over the real images (FILE=before.
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/decisions.py --record $(or $(FILE),decisions.jsonl)
 
-<<<<<<< HEAD
 HOURS ?= 1
 soak: $(STAMP) ## a long mixed load with clients that crash: drift of throughput, memory, descriptors (HOURS=1)
 	@$(BIN)/moderation models build
@@ -99,7 +98,7 @@ sbom: $(STAMP) ## sbom.json: what the environment is made of (CycloneDX)
 vulnerabilities: $(STAMP) ## locked packages against the advisories of PyPI; fails on one that cannot be looked up
 	@$(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --strict --disable-pip --require-hashes \
 	  --progress-spinner off -r requirements.txt
-=======
+
 IMAGE := content-moderation:cpu
 image: ## build the CPU image (5 min; 10 with a stand-in for the base where there is no registry)
 	@docker/build.sh docker/Dockerfile.cpu $(IMAGE)
@@ -109,7 +108,6 @@ image-gpu: ## build the GPU image from NVIDIA's
 
 image-test: $(STAMP) ## run the CPU image without rights, ask it, stop it (1 min)
 	@MODERATION_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/deploy/test_image.py
->>>>>>> 82b8ba16 (Images built and tried without rights; TensorRT plans by one recipe, checked without a GPU; EasyOCR as an engine)
 
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check --no-cache .
