@@ -16,7 +16,14 @@ import pytest
 from moderation.errors import LaunchError
 from moderation.launcher import install, preflight
 from moderation.launcher.command import ServeOptions, build_argv, build_environment
-from moderation.launcher.repository import RESPONSE_CACHE, assemble_repository, check_profile, profiles, stage_backends
+from moderation.launcher.repository import (
+    RESPONSE_CACHE,
+    add_versions,
+    assemble_repository,
+    check_profile,
+    profiles,
+    stage_backends,
+)
 from moderation.launcher.run import REPOSITORY
 from moderation.models import store
 
@@ -162,3 +169,21 @@ def test_an_images_python_backend_is_linked_and_the_wheels_is_put_together(tmp_p
     staged = stage_backends(install.find_server(), tmp_path / "wheel")
     assert not (staged / "python").is_symlink()
     assert (staged / "python" / "triton_python_backend_stub").stat().st_mode & 0o100
+
+
+def test_a_network_built_while_serving_can_be_loaded(tmp_path: Path) -> None:
+    """Promise: a version that is added and built is served as a whole; one that is not built is not."""
+    repository = Path(shutil.copytree(REPOSITORY, tmp_path / "repository"))
+    artefacts = store.artefacts(repository)
+    assert artefacts, "no network is built; run `make models`"
+    served = assemble_repository(repository, tmp_path / "served", artefacts)
+    assert add_versions(repository, served, store.openvino()) == []
+    (model, version), *_ = sorted(artefacts)
+    shutil.copytree(repository / model / version, repository / model / "7")
+    shutil.copytree(repository / model / version, repository / model / "8")
+    manifest = repository / model / "8" / "model.yaml"
+    manifest.write_text(manifest.read_text() + "# another digest, not built\n")
+    assert add_versions(repository, served, store.openvino()) == [f"{model}:7"]
+    names = {path.name for path in (served / model / "7").iterdir()}
+    assert names == {path.name for path in (served / model / version).iterdir()}
+    assert not (served / model / "8").exists()
