@@ -391,7 +391,8 @@ def test_tracing_opens_names_and_the_way_that_is_given(helm: Helm) -> None:
     dns, own = rendered.one("NetworkPolicy")["spec"]["egress"]
     assert [p["port"] for p in dns["ports"]] == [53, 53]
     assert own == egress[0]
-    assert "--trace-config=opentelemetry,url=http://otel:4318/v1/traces" in rendered.server()["args"]
+    arguments = rendered.server()["args"]
+    assert {"--trace-endpoint=http://otel:4318/v1/traces", "--trace-rate=10"} <= set(arguments)
 
 
 # monitoring
@@ -421,6 +422,26 @@ def test_rules_and_dashboards_are_those_of_the_folders(helm: Helm) -> None:
     assert [json.loads(next(iter(o["data"].values()))) for o in boards] == [
         json.loads(p.read_text()) for p in sorted((CHART / "dashboards").glob("*.json"))
     ]
+
+
+def test_alerts_link_to_the_runbooks_that_are_given(helm: Helm) -> None:
+    """Promise: whoever is woken gets an address that opens."""
+    page = "https://wiki.example/runbooks"
+    rendered = helm.render({"monitoring": {"monitor": "pod", "rules": True, "runbooks": page}})
+    rules = [r for o in rendered.all("PrometheusRule") for g in o["spec"]["groups"] for r in g["rules"]]
+    links = [rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule]
+    assert links
+    assert all(link.startswith(f"{page}#") for link in links)
+
+
+def test_the_objective_for_latency_is_a_value(helm: Helm) -> None:
+    """Promise: the rules count against it, and the sentences name it."""
+    rendered = helm.render({"monitoring": {"monitor": "pod", "rules": True, "latencySeconds": "2.5"}})
+    text = json.dumps([o["spec"] for o in rendered.all("PrometheusRule")])
+    assert 'le=\\"2.5\\"' in text
+    assert "2500 ms" in text
+    assert "0.15" not in text
+    assert "150 ms" not in text
 
 
 # checks after an upgrade

@@ -291,8 +291,8 @@ def test_counters_agree_with_what_was_sent(scraped: Prometheus) -> None:
             "answered": 'moderation_request_seconds_count{outcome="answered"}',
         }.items()
     }
-    assert len(set(counts.values())) == 1, counts  # every answered request had one good item
-    assert counts["decisions"] > 0
+    # a request with one good item is answered; a slow machine may not decide that item in time
+    assert 0 < counts["decisions"] == counts["distribution"] == counts["total"] <= counts["answered"], counts
 
 
 def test_drift_of_the_rules_is_that_of_the_library(scraped: Prometheus) -> None:

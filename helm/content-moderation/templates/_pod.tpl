@@ -79,11 +79,12 @@ envFrom:
 - --address=0.0.0.0
 - --profile={{ $profile.configuration }}
 - --grace={{ .Values.server.graceSeconds | int }}
+- --log-format={{ .Values.logs.format }}
+- --request-log={{ .Values.logs.requests }}
 {{- if .Values.tracing.enabled }}
-- --trace-config=mode=opentelemetry
-- --trace-config=rate={{ .Values.tracing.rate | int }}
-- --trace-config=opentelemetry,url={{ .Values.tracing.endpoint }}
-- --trace-config=opentelemetry,resource=service.name={{ include "moderation.fullname" . }}
+- --trace-endpoint={{ .Values.tracing.endpoint }}
+- --trace-rate={{ .Values.tracing.rate | int }}
+- --trace-service={{ include "moderation.fullname" . }}
 {{- end }}
 {{- if .Values.tls.grpc.existingSecret }}
 - --grpc-use-ssl=true
