@@ -71,6 +71,14 @@ def test_each_guard_breaks_on_its_damage(trial: Arm, shadow: Looks, words: str) 
     assert any(words in sentence and "the limit is" in sentence for sentence in found), found
 
 
+def test_every_trial_of_a_server_is_judged_at_once() -> None:
+    """Promise: the check after an upgrade sees what `moderation rollout` sees, with the stage and the version."""
+    assert guards.all_broken(page({"allow": 50}, {"allow": 900}), LIMITS) == []
+    (fault,) = guards.all_broken(page({}, {"allow": 900}, errors=5), LIMITS)
+    assert fault.startswith(f"{POLICY} 2: errors: 5 of 5 items, stable 0 of 900")
+    assert guards.all_broken(Page({}), LIMITS) == []
+
+
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
 def test_intervals_hold_their_estimate(a: int, more_a: int, b: int, more_b: int) -> None:
     """Promise: an interval holds what was seen, lies in its range, and turns over with its versions."""

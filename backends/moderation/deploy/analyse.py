@@ -21,6 +21,7 @@ from moderation.client import Client
 from moderation.contract import DECISIONS
 from moderation.deploy.scrape import Page, fetch
 from moderation.errors import ConfigError, ModerationError
+from moderation.rollout import guards
 from moderation.samples import EXPECTED, render
 
 EXPECTED_FILE: Final = "expected.yaml"
@@ -196,6 +197,7 @@ def analyse(
             whole.findings.append(f"a pod went away while it was watched: {error.message}")
         else:
             gained = [new.since(old) for new, old in zip(after, before, strict=True)]
-            whole.traffic = traffic(reduce(add, gained, Page({})))
-            whole.findings += judge(whole.traffic, limits)
+            total = reduce(add, gained, Page({}))
+            whole.traffic = traffic(total)
+            whole.findings += [*judge(whole.traffic, limits), *guards.all_broken(total, guards.Limits())]
     return whole

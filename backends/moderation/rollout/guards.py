@@ -113,6 +113,23 @@ def broken(trial: Arm, stable: Arm, shadow: Looks, limits: Limits) -> list[str]:
     return [*_errors(*versions), *_slower(*versions), *_decisions(*versions), *_disagreement(shadow, limits)]
 
 
+def all_broken(gained: Page, limits: Limits) -> list[str]:
+    """Every guard that is broken by any version on trial of any stage; the stable one is that with the most items."""
+    seen: dict[str, set[int]] = {}
+    for name, labels in gained.samples:
+        if name.startswith(("moderation_arm_", "moderation_shadow_decisions_")):
+            has = dict(labels)
+            seen.setdefault(has["model"], set()).add(int(has["version"]))
+    found = []
+    for model, versions in sorted(seen.items()):
+        arms = {version: arm(gained, model, version) for version in versions}
+        stable = max(versions, key=lambda version: (arms[version].items, -version))
+        for version in sorted(versions - {stable}):
+            faults = broken(arms[version], arms[stable], looks(gained, model, version), limits)
+            found += [f"{model} {version}: {fault}" for fault in faults]
+    return found
+
+
 def _errors(trial: Arm, stable: Arm, limits: Limits) -> Iterator[str]:
     # a version that has nobody to be compared with is compared with one that makes no errors
     total = max(stable.items, trial.items)
