@@ -23,10 +23,10 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from bench.compare import overhead, report  # noqa: E402 - the path comes first
-from bench.compare.contenders import Bare, Stage, Triton  # noqa: E402
+from bench.compare.contenders import SINGLE, Stage, Triton  # noqa: E402
 from bench.compare.journal import Journal  # noqa: E402
 from bench.compare.pictures import Pictures  # noqa: E402
-from bench.compare.steps import SIZES, Row, Step, plan, run, warm  # noqa: E402
+from bench.compare.steps import SIZES, Row, Size, Step, plan, run, warm  # noqa: E402
 from serving.conftest import launched  # noqa: E402
 
 AGAIN: Final = 75
@@ -53,7 +53,7 @@ def main() -> int:
     if options.fresh:
         path.unlink(missing_ok=True)
     journal = Journal(path, {"size": asdict(size) | {"curve": list(size.curve)}, "tree": _tree()})
-    if not measure(journal, pictures, options.size, time.monotonic() + 60 * options.minutes):
+    if not measure(journal, pictures, size, time.monotonic() + 60 * options.minutes):
         print(f"{options.minutes:g} minutes are over; run the same command again to go on")
         return AGAIN
     report.write(journal, options.output, options.size, options.price)
@@ -61,9 +61,8 @@ def main() -> int:
     return 0
 
 
-def measure(journal: Journal, pictures: Pictures, name: str, until: float) -> bool:
+def measure(journal: Journal, pictures: Pictures, size: Size, until: float) -> bool:
     """Make the steps that are not in the journal; whether all are now."""
-    size = SIZES[name]
     steps = [step for step in plan(size) if not journal.has(step)]
     warmed: set[tuple[str, str]] = set()
     with tempfile.TemporaryDirectory(prefix="moderation-compare-") as folder:
@@ -71,21 +70,16 @@ def measure(journal: Journal, pictures: Pictures, name: str, until: float) -> bo
             for done, step in enumerate(steps):
                 if time.monotonic() > until:
                     return False
-                contender = Bare(1) if step.kind == "single" else stage.get(step.contender)
-                try:
-                    for kind in ("photos", "texts"):
-                        place = "single" if step.kind == "single" else step.contender, kind
-                        if place not in warmed:
-                            warmed.add(place)
-                            row = warm(contender, step.contender, kind, pictures)
-                            if step.kind != "single" and not journal.has(Step(**row.step)):
-                                _note(journal, row, "")
-                    rate = journal.rate(step.contender, step.mix)
-                    _note(journal, run(step, contender, pictures, size, rate), f"{len(steps) - done - 1} to go")
-                finally:
-                    if step.kind == "single" and isinstance(contender, Bare):
-                        contender.stop()
-                        warmed -= {("single", "photos"), ("single", "texts")}
+                name = SINGLE if step.kind == "single" else step.contender
+                contender = stage.get(name)
+                for kind in ("photos", "texts"):
+                    if (name, kind) not in warmed:
+                        warmed.add((name, kind))
+                        row = warm(contender, step.contender, kind, pictures)
+                        if name != SINGLE and not journal.has(Step(**row.step)):
+                            _note(journal, row, "")
+                rate = journal.rate(step.contender, step.mix)
+                _note(journal, run(step, contender, pictures, size, rate), f"{len(steps) - done - 1} to go")
         if not list(journal.of("trace")):
             _note(journal, trace(Path(folder), pictures), "")
     return True

@@ -35,6 +35,8 @@ TITLES: Final = {
     "bare": "bare loop, one process per core (the limit)",
 }
 """In the order of the report."""
+SINGLE: Final = "single"
+"""One bare process alone: what the work costs."""
 IDENTITY: Final = {"accept-encoding": "identity"}
 """Nobody spends time on compressing answers."""
 SERVERS: Final = ("triton", "usual", "tuned", "proxy")
@@ -179,8 +181,8 @@ class Stage:
         return self._ready[name]
 
     def _start(self, name: str) -> Contender:
-        if name == "bare":
-            bare = Bare()
+        if name in ("bare", SINGLE):
+            bare = Bare(1 if name == SINGLE else CORES)
             self._stack.callback(bare.stop)
             return bare
         if name in ("usual", "tuned"):

@@ -42,7 +42,7 @@ class Size:
 
 SIZES: Final = {
     "full": Size(pictures=12, window_s=6, rounds=3, curve=(1, 2, 8, 16, 32), overload_s=20),
-    "short": Size(pictures=6, window_s=3, rounds=1, curve=(1, 16), overload_s=8),
+    "short": Size(pictures=6, window_s=3, rounds=2, curve=(1, 16), overload_s=8),
 }
 
 
