@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from moderation import contract
 
-OPTIONS: Final = ("mode=triton", "level=TIMESTAMPS", "rate=1", "count=-1", "log-frequency=0")
-"""`--trace-config` of tritonserver; every request is traced into memory, the file is written at the end."""
+OPTIONS: Final = ("mode=triton", "level=TIMESTAMPS", "rate=1", "count=-1", "log-frequency=1")
+"""`--trace-config` of tritonserver; every request is traced, each into a file of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ def trace_options(file: Path) -> list[str]:
 
 
 def spans(file: Path) -> list[Span]:
-    """From Triton's trace file; what one request says in several records is put together."""
+    """From Triton's trace files; what one request says in several records is put together."""
     found: dict[int, dict[str, Any]] = {}
-    for record in json.loads(file.read_text()):
+    records = (r for part in sorted(file.parent.glob(f"{file.name}*")) for r in json.loads(part.read_text() or "[]"))
+    for record in records:
         into = found.setdefault(int(record["id"]), {"times": {}})
         into["model"] = record.get("model_name", into.get("model"))
         into["parent"] = int(record.get("parent_id", into.get("parent", 0)))
@@ -52,8 +53,8 @@ def spans(file: Path) -> list[Span]:
 
 
 def orchestration_ms(found: Iterable[Span]) -> list[float]:
-    """Milliseconds of each request to the entry model at which none of its stages computes."""
-    every = list(found)
+    """Milliseconds of each request to the entry model at which none of its stages computes, in order."""
+    every = sorted(found, key=lambda span: span.times.get("REQUEST_START", 0))
     rows = []
     for entry in every:
         if entry.model != contract.ENTRY or "REQUEST_END" not in entry.times:
