@@ -45,7 +45,7 @@ test-torch: $(STAMP) ## tests of training, EasyOCR, torch:, timm: and hf: source
 	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes --no-deps -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --editable '.[easyocr,import,train]' 'numpy<2'
-	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py
+	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py tests/unit/test_easyocr.py
 
 BENCH_ENV := .venv-bench
 $(BENCH_ENV)/.made: requirements.txt pyproject.toml | $(STAMP)
