@@ -41,11 +41,11 @@ chart-readme: $(STAMP) ## renew the chart's README from the comments of its valu
 	@$(BIN)/python tests/deploy/tools.py readme
 
 TORCH := .venv-torch
-test-torch: $(STAMP) ## tests of training, EasyOCR, torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
+test-torch: $(STAMP) ## tests of training, INT8, EasyOCR, torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
 	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes --no-deps -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --editable '.[easyocr,import,train]' 'numpy<2'
-	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py tests/unit/test_easyocr.py
+	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py tests/unit/test_easyocr.py tests/unit/test_quantise_nncf.py
 
 BENCH_ENV := .venv-bench
 $(BENCH_ENV)/.made: requirements.txt pyproject.toml | $(STAMP)
@@ -71,6 +71,9 @@ bench-text: $(STAMP) ## term lists and findings in text (2 min)
 
 bench-hashes: $(STAMP) ## lookups in a million picture hashes (5 min)
 	@$(BIN)/python tests/bench/hashes.py
+
+bench-networks: $(STAMP) ## networks alone: INT8 and FP32, reading step by step, starts (6 min)
+	@$(BIN)/python tests/bench/networks.py
 
 decisions: $(STAMP) ## record what is decided over the real images (FILE=before.jsonl), to compare after a change (15 min)
 	@$(BIN)/moderation models build
@@ -123,4 +126,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-test bench tune-env bench-policy bench-text bench-hashes decisions lint lock soak fuzz faults licences sbom vulnerabilities
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities

@@ -18,7 +18,10 @@ class TritonPythonModel:
         self.name = args["model_name"]
         settings = adapter.parameters(args)
         self.network = OpenVinoNetwork(
-            Path(pb.get_model_dir()), int(settings.get("threads", "1")), settings.get("precision", "f32")
+            Path(pb.get_model_dir()),
+            int(settings.get("threads", "1")),
+            settings.get("precision", "f32"),
+            [int(size) for size in settings["rows"].split(",")] if "rows" in settings else (),
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:

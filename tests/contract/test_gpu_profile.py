@@ -16,7 +16,7 @@ from moderation.launcher.run import REPOSITORY
 from moderation.models import store
 from moderation.models.tensorrt.shapes import Profile, profile, read_config
 from moderation.ocr.crops import buckets
-from moderation.ocr.read import OcrConfig, looks_empty, pad_strip, resize_for_detector
+from moderation.ocr.read import OcrConfig, read
 
 ENTRIES = store.entries(REPOSITORY)
 NAMES = [entry.name for entry in ENTRIES]
@@ -76,13 +76,20 @@ def test_every_picture_that_ocr_sends_is_one_that_the_detectors_plan_takes(heigh
     """Promise: whatever the preprocessor lets through, the detector never refuses its size."""
     plan, settings = shapes(contract.TEXT_DETECTOR), ocr()
     pixels = np.zeros((height, width, 3), np.uint8)
-    sent = [resize_for_detector(pad_strip(pixels)[0], settings).shape]
+    sent = []
 
     async def detect(batch: Any) -> Any:
         sent.append(batch.shape[1:])
-        return np.zeros(batch.shape[:3], np.uint8)
+        found = np.zeros(batch.shape[:3], np.uint8)
+        found[:, :2, :2] = 255  # too small to be read, enough to look at this part closely
+        return found
 
-    asyncio.run(looks_empty(pixels, detect, settings))
+    async def recognise(batch: Any) -> Any:
+        raise AssertionError("nothing to recognise")
+
+    for first in (False, True):
+        asyncio.run(read(pixels, detect, recognise, settings, [], check_first=first))
+    assert sent
     for shape in sent:
         assert plan.holds((1, *shape)), shape
 

@@ -16,7 +16,8 @@ from moderation.errors import InputError
 from moderation.images.pipeline import PreprocessConfig, Preprocessed, preprocess
 from moderation.launcher.run import REPOSITORY
 from moderation.models import manifest, store
-from moderation.ocr.read import OcrConfig, looks_empty
+from moderation.ocr.read import OcrConfig, text_area
+from moderation.ocr.resize import pad_strip
 from moderation.pipeline.content import content_type
 from moderation.pipeline.release import Release
 from moderation.serving.network import OpenVinoNetwork
@@ -78,7 +79,7 @@ def test_a_cheap_look_loses_no_text(shared_data: Path, classifier: Classifier, r
         name, score = classifier(seen)
         if gates.act(contract.OCR, {"name": name, "score": score}) != "check":
             return False
-        return all(asyncio.run(looks_empty(frame, detect, OcrConfig())) for frame in seen.text)
+        return all(asyncio.run(text_area(pad_strip(frame)[0], detect, OcrConfig())) is None for frame in seen.text)
 
     lost = total = 0
     for line in (shared_data / "ocr" / "labels.jsonl").read_text().splitlines():

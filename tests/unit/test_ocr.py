@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.errors import ConfigError, InputError, StageError
+from moderation.ocr.area import Area, find_area
 from moderation.ocr.boxes import clockwise, find_quads
 from moderation.ocr.crops import bucket_width, buckets, cut
 from moderation.ocr.ctc import decode
-from moderation.ocr.read import OcrConfig, pad_strip, read, resize_for_detector
+from moderation.ocr.read import OcrConfig, read, text_area
+from moderation.ocr.resize import pad_strip, scaled
 
 CHARACTERS = ["", "a", "b", "c", " "]
 
@@ -109,11 +111,76 @@ def test_a_strip_of_text_gets_room_above_and_below() -> None:
 
 
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000))
-def test_the_detector_gets_multiples_of_32_within_bounds(height: int, width: int) -> None:
-    """Promise: no shape of a picture makes the detector's work unbounded."""
-    resized = resize_for_detector(np.zeros((height, width, 3), np.uint8), OcrConfig())
-    assert resized.shape[0] % 32 == resized.shape[1] % 32 == 0
-    assert max(resized.shape) <= 2304
+def test_the_detector_gets_few_sizes_within_bounds(height: int, width: int) -> None:
+    """Promise: no shape of a picture makes the detector's work unbounded, and sizes are multiples of one step."""
+    config = OcrConfig()
+    picture = np.zeros((height, width, 3), np.uint8)
+    resized = scaled(picture, config.scale(picture), config.side_step)
+    assert resized.shape[0] % config.side_step == resized.shape[1] % config.side_step == 0
+    assert max(resized.shape) <= config.max_side
+    # rounding each side up by half a step, or a thin picture up to one step
+    assert resized.shape[0] * resized.shape[1] <= 1.2 * config.max_pixels
+
+
+MARKED = st.lists(st.tuples(st.integers(0, 39), st.integers(0, 59)), min_size=1, max_size=5)
+
+
+@given(MARKED, st.integers(40, 2000), st.integers(40, 2000))
+def test_the_area_holds_all_that_looks_like_text(places: list[tuple[int, int]], width: int, height: int) -> None:
+    """Promise: what is marked lies inside with room around it, and the area inside the picture."""
+    probability = np.zeros((40, 60), np.uint8)
+    for y, x in places:
+        probability[y, x] = 200
+    area = find_area(probability, width, height, threshold=0.3, faint=0.1, margin=0.1, most=0.6)
+    assert area is not None
+    room = 0.1 * min(width, height) - 1e-6
+    for y, x in places:
+        assert area.left <= max(0, x / 60 * width - room)
+        assert area.right >= min(width, (x + 1) / 60 * width + room)
+        assert area.top <= max(0, y / 40 * height - room)
+        assert area.bottom >= min(height, (y + 1) / 40 * height + room)
+    assert 0 <= area.left < area.right <= width
+    assert 0 <= area.top < area.bottom <= height
+    assert area == Area(0, 0, width, height) or (
+        (area.right - area.left) * (area.bottom - area.top) <= 0.6 * width * height
+    )
+
+
+def test_faint_pixels_alone_are_no_text_and_belong_to_it_otherwise() -> None:
+    """Promise: one sure pixel asks for a reading, of the unsure ones as well."""
+    probability = np.zeros((40, 60), np.uint8)
+    probability[5, 5] = 40
+    settings = {"threshold": 0.3, "faint": 0.1, "margin": 0.0, "most": 0.6}
+    assert find_area(probability, 600, 400, **settings) is None
+    probability[10, 20] = 100
+    assert find_area(probability, 600, 400, **settings) == Area(50, 50, 210, 110)
+
+
+def test_only_the_part_with_text_is_read_and_lines_keep_their_place() -> None:
+    """Promise: after a look at the small picture, the detector gets a part of it, at the scale of the whole; the quads
+    are those of the whole picture."""
+    picture = np.zeros((1000, 1400, 3), np.uint8)
+    picture[600:640, 900:1100] = 255
+    sizes = []
+
+    async def detect(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        sizes.append(pixels.shape[1:3])
+        return np.where(pixels[..., 0] > 100, 255, 0).astype(np.uint8)
+
+    async def recognise(pixels: np.ndarray[Any, Any]) -> Any:
+        steps = np.tile(np.array([1, 0], np.int32), (len(pixels), 1))
+        return steps, np.ones_like(steps, np.float32)
+
+    found = {
+        first: asyncio.run(read(picture, detect, recognise, OcrConfig(), CHARACTERS, check_first=first))
+        for first in (False, True)
+    }
+    full, small, part = sizes
+    assert small[0] * small[1] < full[0] * full[1] / 3
+    assert part[0] * part[1] < full[0] * full[1] / 2
+    assert [line.text for line in found[True]] == [line.text for line in found[False]] == ["a"]
+    np.testing.assert_allclose(found[True][0].quad, found[False][0].quad, atol=12)
+    assert asyncio.run(text_area(np.zeros_like(picture), detect, OcrConfig())) is None
 
 
 def test_a_picture_without_text_has_no_lines() -> None:

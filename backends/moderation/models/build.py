@@ -13,6 +13,8 @@ from moderation.errors import ModelBuildError
 from moderation.models import sources, store
 from moderation.models.conform import MODEL_FILE, check
 from moderation.models.store import Entry
+from moderation.quantise import ranges
+from moderation.quantise.apply import apply
 
 STEPS: Final = ("fetch", "operate", "convert", "check", "store")
 CHARACTERS_FILE: Final = "characters.txt"
@@ -106,17 +108,30 @@ def openvino() -> Recipe:
 
 
 def _write_openvino(entry: Entry, scratch: Path, progress: Progress) -> None:
+    model = full_precision(entry, scratch, progress)
+    if entry.manifest.int8:
+        apply(model, ranges.load(entry.manifest_path.parent / entry.manifest.int8))
+    ov.save_model(model, scratch / MODEL_FILE, compress_to_fp16=False)
+    progress(entry.name, "check")
+    check(scratch, entry.model, entry.manifest)
+    progress(entry.name, "store")
+
+
+def full_precision(entry: Entry, scratch: Path, progress: Progress) -> Any:
+    """A network's `ov.Model` in FP32; a recogniser's characters are left in `scratch`.
+
+    Raises:
+        ModelBuildError: the source is not there, or is no such network.
+    """
     import onnx
 
     model = operated(entry, scratch, progress)
     progress(entry.name, "convert")
     path = scratch / "operated.onnx"
     onnx.save(model, path)
-    ov.save_model(_convert(path), scratch / MODEL_FILE, compress_to_fp16=False)
+    converted = _convert(path)
     path.unlink()
-    progress(entry.name, "check")
-    check(scratch, entry.model, entry.manifest)
-    progress(entry.name, "store")
+    return converted
 
 
 def _convert(path: Path) -> Any:

@@ -98,6 +98,9 @@ class Manifest(Strict):
         classes: `exclusive` when the scores of all classes sum to 1 (softmax): scores of classes with the same name are
             added; `independent` (sigmoid): the greatest counts.
         labels: what each class means, in the order of the network's classes; empty for text networks.
+        int8: file beside the manifest with the ranges that INT8 needs (see `quantise.ranges`); without it the network
+            computes in FP32 on a CPU.
+        full_precision: why the network stays in FP32, in a sentence.
         view: what a safety-classifier sees of a picture, such as `224x224 stretch` (see `images.views.View`). The other
             networks have the size that their contract gives.
     """
@@ -109,6 +112,8 @@ class Manifest(Strict):
     graph: Graph = Graph()
     classes: Literal["exclusive", "independent"] = "exclusive"
     labels: list[Label] = Field(default_factory=list)
+    int8: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None
+    full_precision: Annotated[str, Field(min_length=1)] | None = None
     view: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3} (stretch|letterbox)$")] | None = None
 
     def mapping(self) -> Classes:
@@ -141,6 +146,8 @@ def load(path: Path) -> Manifest:
     if (manifest.view is None) == (model == contract.SAFETY_CLASSIFIER):
         say = "is missing; give the size that the network takes, such as" if manifest.view is None else "is only for a"
         faults.append(f"view {say} {'`224x224 stretch`' if manifest.view is None else contract.SAFETY_CLASSIFIER}")
+    if manifest.int8 and manifest.full_precision:
+        faults.append("int8 and full_precision are both given; a network has ranges or a reason not to use them")
     if manifest.graph.head not in HEADS[model]:
         faults.append(f"graph.head `{manifest.graph.head}` does not fit {model}; allowed: {', '.join(HEADS[model])}")
     if faults:

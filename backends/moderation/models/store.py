@@ -74,7 +74,19 @@ class Target:
 
 def openvino() -> Target:
     """The CPU engine."""
-    return Target("openvino", importlib.metadata.version("openvino"))
+    code = (*_CODE, "../quantise/apply.py")
+    return Target("openvino", importlib.metadata.version("openvino"), code, settings=_ranges)
+
+
+def _ranges(path: Path, manifest: Manifest) -> str:
+    """Digest of the ranges for INT8."""
+    if not manifest.int8:
+        return ""
+    file = path.parent / manifest.int8
+    try:
+        return sources.sha256(file)
+    except OSError as error:
+        raise ModelBuildError(f"{file} cannot be read: {error.strerror}") from None
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from moderation.errors import ConfigError, InputError
+from moderation.ocr.area import Area, find_area, whole
 from moderation.ocr.boxes import find_quads
 from moderation.ocr.crops import buckets, cut
 from moderation.ocr.ctc import decode
+from moderation.ocr.resize import fit_scale, pad_strip, scaled
 
 Pixels = npt.NDArray[np.uint8]
 Detect = Callable[[Pixels], Awaitable[npt.NDArray[np.uint8]]]
 """[1, H, W, 3] with sides that are multiples of 32 → [1, H, W], 255 = certainly text."""
 Recognise = Callable[[Pixels], Awaitable[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]]
 """[n, 48, W, 3] → best classes and their probabilities, [n, steps] each."""
-STRIDE: Final = 32
-"""The detector halves its input five times."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,24 @@ class OcrConfig:
 
     Attributes:
         min_side: pictures are enlarged until the shorter side has this many pixels.
-        max_side: no side that goes to the detector is longer, so that a strip of paper cannot cost minutes.
+        max_side: no side that goes to the detector is longer.
+        max_pixels: nor does it get more pixels than about this many; its work is in proportion. Strips are cut from the
+            picture itself, so that the recogniser sees all of it.
+        side_step: sides that go to the detector are multiples of this, in pixels.
         threshold, box_threshold, unclip_ratio: see `find_quads`.
         text_score: 0-1; lines below it are dropped.
         batch: most strips in one call of the recogniser.
         widths: strips are padded to one of these widths in pixels, longer ones to a multiple of the greatest.
         max_width: a strip that would be wider (80 times its height) is squeezed to this.
         check_side: shorter side of the small picture that `check_first` looks at.
-        check_threshold: 0-1; a pixel of the small picture that is text with this probability asks for a full reading.
+        check_threshold: 0-1; a pixel of the small picture that is text with this probability asks for a reading.
+        check_faint, check_margin, check_most: which part of the picture is read then, see `find_area`.
     """
 
-    min_side: int = 736
-    max_side: int = 2304
+    min_side: int = 640
+    max_side: int = 1280
+    max_pixels: int = 655360
+    side_step: int = 64
     threshold: float = 0.3
     box_threshold: float = 0.5
     unclip_ratio: float = 1.6
@@ -52,6 +57,13 @@ class OcrConfig:
     max_width: int = 3840
     check_side: int = 320
     check_threshold: float = 0.3
+    check_faint: float = 0.1
+    check_margin: float = 0.08
+    check_most: float = 0.6
+
+    def scale(self, pixels: Pixels) -> float:
+        """Factor between a picture and what the detector gets of it."""
+        return fit_scale(pixels, self.min_side, self.max_side, self.max_pixels)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> OcrConfig:
@@ -84,7 +96,12 @@ class OcrConfig:
                 ("text_score", config.text_score, 0 <= config.text_score <= 1, "0 to 1"),
                 ("batch", config.batch, 1 <= config.batch <= 64, "1 to 64"),
                 ("check_side", config.check_side, 32 <= config.check_side <= config.min_side, "32 to min_side"),
+                ("max_pixels", config.max_pixels, 1 << 12 <= config.max_pixels <= 1 << 24, "4096 to 16777216"),
+                ("side_step", config.side_step, config.side_step in (32, 64, 96, 128), "32, 64, 96, 128"),
                 ("check_threshold", config.check_threshold, 0 < config.check_threshold < 1, "between 0 and 1"),
+                ("check_faint", config.check_faint, 0 < config.check_faint < 1, "between 0 and 1"),
+                ("check_margin", config.check_margin, 0 <= config.check_margin <= 1, "0 to 1"),
+                ("check_most", config.check_most, 0 <= config.check_most <= 1, "0 to 1"),
                 ("widths", config.widths, config.widths[0] >= 8, "8 or more"),
                 (
                     "max_width",
@@ -132,8 +149,8 @@ async def read(
         recognise: the text-recognizer.
         config: settings.
         characters: the recogniser's, by class.
-        check_first: look at a small picture first and read only when it seems to have text; a fifth of the work where
-            there is none.
+        check_first: look at a small picture first and read only the part of it that seems to have text; a fifth of
+            the work where there is none.
 
     Raises:
         InputError: not such pixels.
@@ -142,75 +159,56 @@ async def read(
     if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise InputError(f"PIXELS is {list(pixels.shape)}; [height, width, 3] is expected", reason="bad_pixels")
     padded, above = pad_strip(pixels)
-    height, width = padded.shape[:2]
-    if check_first and await looks_empty(pixels, detect, config):
+    area = await text_area(padded, detect, config) if check_first else whole(padded)
+    if area is None:
         return []
-    probability = (await detect(resize_for_detector(padded, config)[np.newaxis]))[0]
+    part = area.cut(padded)
+    probability = (await detect(scaled(part, config.scale(padded), config.side_step)[np.newaxis]))[0]
     quads = find_quads(
         probability,
-        width,
-        height,
+        part.shape[1],
+        part.shape[0],
         threshold=config.threshold,
         box_threshold=config.box_threshold,
         unclip_ratio=config.unclip_ratio,
-    )
-    parts = buckets([cut(padded, quad) for quad in quads], config.widths, config.max_width, config.batch)
-    answers = await asyncio.gather(*(recognise(part.pixels) for part in parts))
+    ) + np.array([area.left, area.top], np.float32)
+    strips = buckets([cut(padded, quad) for quad in quads], config.widths, config.max_width, config.batch)
+    answers = await asyncio.gather(*(recognise(bucket.pixels) for bucket in strips))
     lines: dict[int, Line] = {}
     limit = [pixels.shape[1] - 1, pixels.shape[0] - 1]
-    for part, (indices, scores) in zip(parts, answers, strict=True):
-        for row, index in enumerate(part.indexes):
+    for bucket, (indices, scores) in zip(strips, answers, strict=True):
+        for row, index in enumerate(bucket.indexes):
             text, score = decode(indices[row], scores[row], characters)
             if text.strip() and score >= config.text_score:
                 lines[index] = Line(text, score, np.clip(quads[index] - [0, above], 0, limit).astype(np.float32))
     return [lines[index] for index in sorted(lines)]
 
 
-async def looks_empty(pixels: Pixels, detect: Detect, config: OcrConfig) -> bool:
-    """Whether no pixel of a small picture looks like text: a fifth of the detector's work.
+async def text_area(pixels: Pixels, detect: Detect, config: OcrConfig) -> Area | None:
+    """Where a small version of a picture seems to have text: a fifth of the detector's work, or less.
 
     Args:
         pixels: [H, W, 3] RGB.
         detect: the text-detector.
-        config: `check_side` and `check_threshold` matter.
+        config: the settings that begin with `check_` matter.
+
+    Returns:
+        None when no pixel looks like text.
 
     Raises:
         StageError: from the detector.
     """
-    pixels, _ = pad_strip(pixels)
-    scale = min(config.check_side / min(pixels.shape[:2]), config.max_side / max(pixels.shape[:2]))
+    height, width = pixels.shape[:2]
+    scale = min(config.check_side / min(height, width), config.max_side / max(height, width))
     if scale >= 1:
-        return False  # already small: looking costs as much as reading
-    small = cv2.resize(pixels, _multiples(pixels, scale), interpolation=cv2.INTER_AREA)
-    probability = await detect(np.asarray(small, np.uint8)[np.newaxis])
-    return bool(probability.max() < config.check_threshold * 255)
-
-
-_STRIP_HEIGHT: Final = 30
-_STRIP_RATIO: Final = 8
-
-
-def pad_strip(pixels: Pixels) -> tuple[Pixels, int]:
-    """Black above and below a picture that is a single strip of text, which the detector would miss; and how much.
-
-    As RapidOCR's vertical padding (rapidocr/utils/process_img.py `add_round_letterbox`, config `width_height_ratio`).
-    """
-    height, width = pixels.shape[:2]
-    if height > _STRIP_HEIGHT and width / height <= _STRIP_RATIO:
-        return pixels, 0
-    above = abs(max(width // _STRIP_RATIO, _STRIP_HEIGHT) * 2 - height) // 2
-    return np.asarray(cv2.copyMakeBorder(pixels, above, above, 0, 0, cv2.BORDER_CONSTANT), np.uint8), above
-
-
-def resize_for_detector(pixels: Pixels, config: OcrConfig) -> Pixels:
-    """Enlarged or shrunk within the configured sides, each a multiple of 32."""
-    height, width = pixels.shape[:2]
-    scale = max(1.0, config.min_side / min(height, width))
-    scale = min(scale, config.max_side / max(height, width))
-    return np.asarray(cv2.resize(pixels, _multiples(pixels, scale)), np.uint8)
-
-
-def _multiples(pixels: Pixels, scale: float) -> tuple[int, int]:
-    """Width and height after scaling, as multiples of the detector's stride."""
-    height, width = (max(STRIDE, round(int(side * scale) / STRIDE) * STRIDE) for side in pixels.shape[:2])
-    return width, height
+        return whole(pixels)  # already small: looking costs as much as reading
+    probability = await detect(scaled(pixels, scale, config.side_step, average=True)[np.newaxis])
+    return find_area(
+        probability[0],
+        width,
+        height,
+        threshold=config.check_threshold,
+        faint=config.check_faint,
+        margin=config.check_margin,
+        most=config.check_most,
+    )

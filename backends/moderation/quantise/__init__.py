@@ -1,0 +1,1 @@
+"""Networks in INT8: ranges that were measured once are data beside a manifest, every build puts them into the graph."""
