@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Final, Literal
 
 from moderation.deploy.scrape import Page
 from moderation.errors import ConfigError, InputError
+from moderation.policy.replay import documents
 from moderation.telemetry import distributions
 from moderation.telemetry.reference import Reference, Shares, psi
 
@@ -33,15 +33,10 @@ def of_results(lines: Iterable[str]) -> dict[str, dict[str, int]]:
         InputError: reason `bad_record`: a line is no RESULT.
     """
     counts: dict[str, dict[str, int]] = {}
-    for number, text in enumerate(lines, start=1):
-        if not text.strip():
-            continue
+    for number, document in documents(lines):
         try:
-            document = json.loads(text)
-            if "error" in document:
-                continue
             places = list(distributions.of_result(document))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError):
             raise InputError(f"line {number} is no RESULT", reason="bad_record", value=number) from None
         for signal, place in places:
             bins = counts.setdefault(signal, {})

@@ -83,10 +83,8 @@ class Record:
     signals: dict[str, Any]
 
 
-def read(lines: Iterable[str]) -> Iterator[Record]:
-    """Records of a file with one JSON document a line: RESULTs (as `moderation check --json` prints them) or signals.
-
-    Images that were refused are left out: no policy sees them.
+def documents(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file, one a line, with their lines from 1; without those of images that were refused.
 
     Raises:
         InputError: reason `bad_record`; the message names the line.
@@ -100,8 +98,19 @@ def read(lines: Iterable[str]) -> Iterator[Record]:
             document = None
         if not isinstance(document, dict):
             raise InputError(f"line {number} is not a JSON object", reason="bad_record", value=number)
-        if "error" in document:
-            continue
+        if "error" not in document:
+            yield number, document
+
+
+def read(lines: Iterable[str]) -> Iterator[Record]:
+    """Records of a file with one JSON document a line: RESULTs (as `moderation check --json` prints them) or signals.
+
+    Images that were refused are left out: no policy sees them.
+
+    Raises:
+        InputError: reason `bad_record`; the message names the line.
+    """
+    for number, document in documents(lines):
         name = str(document.get("file") or document.get("request_id") or f"line {number}")
         try:
             signals = to_signals(document) if is_result(document) else document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -16,6 +15,7 @@ from moderation.contract import DECISIONS
 from moderation.deploy.scrape import Page
 from moderation.errors import InputError
 from moderation.pipeline.run import STAGE_KEYS
+from moderation.policy.replay import documents
 from moderation.rollout import guards
 from moderation.rollout.shadow import DIFFERS
 from moderation.rollout.stats import Interval, Z, difference, needed, share
@@ -141,7 +141,7 @@ def of_results(lines: Iterable[str], model: str, old: int, new: int) -> Comparis
     errors: Counter[int] = Counter()
     times: dict[int, list[float]] = {old: [], new: []}
     seen: dict[str, dict[int, tuple[str, str]]] = {}
-    for number, result in _results(lines):
+    for number, result in documents(lines):
         try:
             by = result.get("routes", {}).get(model, {}).get("by")
             version = int(result["versions"].get(model, 0))
@@ -180,20 +180,6 @@ def shadow_examples(lines: Iterable[str], model: str, version: int) -> Iterator[
             if (found.get("model"), found.get("version")) == (model, str(version)):
                 request = unquote(found.get("request_id", "").rstrip('"'))
                 yield Example(request, request, found.get("live", ""), found.get("shadow", ""))
-
-
-def _results(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, text in enumerate(lines, start=1):
-        if not text.strip():
-            continue
-        try:
-            document = json.loads(text)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise InputError(f"line {number} is not a JSON object", reason="bad_record", value=number)
-        if "error" not in document:
-            yield number, document
 
 
 def _side(decisions: Counter[str], errors: int, times: list[float]) -> Side:
