@@ -79,6 +79,10 @@ decisions: $(STAMP) ## record what is decided over the real images (FILE=before.
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/decisions.py --record $(or $(FILE),decisions.jsonl)
 
+bench-guard: $(STAMP) ## cost of access, limits and audit (3 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/guard.py
+
 HOURS ?= 1
 soak: $(STAMP) ## a long mixed load with clients that crash: drift of throughput, memory, descriptors (HOURS=1)
 	@$(BIN)/moderation models build
@@ -130,4 +134,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard

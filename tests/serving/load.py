@@ -86,7 +86,7 @@ def ask(client: Client, name: str, **more: Any) -> Outcome:
 
 
 @contextmanager
-def load(*urls: str, timeout_s: float = 8.0, headers: dict[str, str] | None = None) -> Iterator[Protocol]:
+def load(*urls: str, timeout_s: float = 30.0, headers: dict[str, str] | None = None) -> Iterator[Protocol]:
     """A client for each address that asks until the end of the block."""
     protocol, stop = Protocol(), threading.Event()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import time
 import urllib.error
@@ -308,6 +309,15 @@ def test_a_person_can_be_forgotten_while_the_server_runs(guarded: Guarded) -> No
     assert not any(person.encode() in path.read_bytes() for path in guarded.log.iterdir())
     checked = run("verify", str(guarded.log))
     assert checked.returncode == 0, checked.stdout
+
+
+def test_the_command_line_sends_its_token(guarded: Guarded, tmp_path: Path) -> None:
+    """Promise: `moderation check` takes the token from the environment, and is refused without one."""
+    (tmp_path / "picture.png").write_bytes(PICTURE)
+    command = [str(COMMAND), "check", str(tmp_path / "picture.png"), f"--url={guarded.running.http}"]
+    for token, code in ((guarded.provider.token(), 0), ("", 3)):
+        answer = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "MODERATION_TOKEN": token})
+        assert answer.returncode == code, answer.stdout
 
 
 def test_no_secret_reaches_the_log(guarded: Guarded) -> None:

@@ -67,12 +67,13 @@ def test_shell_commands(running: str) -> None:
     assert "threat.jpg" in answers[1]
     assert "worst decision: 2" in answers[1]
     assert 'moderation_decisions_total{decision="block"' in answers[2]
-    assert "Throughput" in answers[3]
-    assert "added text-detector:2" in answers[4]
-    assert "pixels are taken for text" in answers[4]
-    assert "taxonomy 1." in answers[4]
-    assert "sound" in answers[5]
-    assert "0 of 5 decisions change" in answers[5]
+    assert "access required, audit required" in answers[3]
+    assert "Throughput" in answers[4]
+    assert "added text-detector:2" in answers[5]
+    assert "pixels are taken for text" in answers[5]
+    assert "taxonomy 1." in answers[5]
+    assert "sound" in answers[6]
+    assert "0 of 5 decisions change" in answers[6]
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
@@ -14,6 +15,7 @@ from moderation import contract
 from moderation.client.address import Address
 from moderation.errors import InputError, ServerError
 
+TOKEN: Final = "MODERATION_TOKEN"  # noqa: S105 - the name of a variable
 _REFUSED: Final = ("400", "INVALID_ARGUMENT")
 
 
@@ -23,7 +25,8 @@ class Client:
     Args:
         url: `http://host:8000` or `grpc://host:8001`; with TLS `https://`, `grpcs://`.
         timeout_s: longest wait for an answer.
-        headers: sent with each request, for example `{"authorization": "Bearer …"}`.
+        headers: sent with each request, for example `{"authorization": "Bearer …"}`; without that one, the token in
+            the environment variable MODERATION_TOKEN is sent, where there is one.
 
     Raises:
         ConfigError: the address is none.
@@ -33,7 +36,8 @@ class Client:
         address = Address.parse(url)
         self.url = url
         self._timeout_s = timeout_s
-        self._headers = headers or {}
+        token = os.environ.get(TOKEN)
+        self._headers = {**({"authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         target = f"{address.host}:{address.port}"
         self._grpc = address.grpc
         # each protocol's library takes a while to import: only the one in use

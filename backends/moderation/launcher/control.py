@@ -109,9 +109,9 @@ class Control:
         """Versions of a model that are ready."""
         return {int(s.version) for s in self.index() if s.name == model and s.state == "READY"}
 
-    def unload(self, model: str) -> None:
+    def unload(self, model: str, timeout_s: float | None = None) -> None:
         """Unload a model once its requests are done."""
-        self.call(f"/v2/repository/models/{model}/unload", {})
+        self.call(f"/v2/repository/models/{model}/unload", {}, timeout_s=timeout_s)
 
     def reload(self, model: str) -> None:
         """Load fresh instances of a model and then drop the old ones, even when no file of it changed.

@@ -28,6 +28,8 @@ _DRAINED: Final = "All models are stopped, unloading models"
 """What 24.10 says once no request is in flight any more (core src/server.cc)."""
 UNLOAD_S: Final = 5.0
 """Time for models to unload after that. An instance whose stub was killed never does."""
+CLOSE_S: Final = 15.0
+"""Time for requests in flight before SIGTERM: their deadline and some more."""
 _FAILED: Final = re.compile(r"failed to load '([^']+)' version \d+: (.*)")
 
 
@@ -155,8 +157,13 @@ class Server:
         with contextlib.suppress(psutil.Error):
             self._children[pid].kill()
 
-    def stop(self, grace_s: float) -> int:
-        """SIGTERM, wait until requests in flight are answered and models unloaded, SIGKILL what is left.
+    def stop(self, grace_s: float, entry: str = "") -> int:
+        """Take no more requests, SIGTERM, wait until those in flight are answered, SIGKILL what is left.
+
+        Args:
+            grace_s: for all of it.
+            entry: model that callers ask; it goes first. On SIGTERM alone Triton refuses the pipeline's own calls too,
+                so requests in flight would end without their stages.
 
         Returns:
             The server's exit code.
@@ -165,8 +172,10 @@ class Server:
         with contextlib.suppress(psutil.Error):
             children += psutil.Process(self.pid).children(recursive=True)
         if self.running():
-            self._process.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + grace_s
+            if entry:
+                self._close(entry, min(deadline, time.monotonic() + CLOSE_S))
+            self._process.send_signal(signal.SIGTERM)
             while self.running() and time.monotonic() < deadline:
                 if self._drained.wait(0.1):
                     deadline = min(deadline, time.monotonic() + UNLOAD_S)
@@ -181,6 +190,13 @@ class Server:
                 child.kill()
         self._reader.join(2)
         return self._process.returncode or 0
+
+    def _close(self, entry: str, deadline: float) -> None:
+        """Unload a model: Triton refuses new requests to it at once and waits for those in flight."""
+        with contextlib.suppress(LaunchError):
+            self.control.unload(entry, timeout_s=max(0.1, deadline - time.monotonic()))
+            while entry in self.stubs().values() and time.monotonic() < deadline:
+                time.sleep(0.05)
 
 
 def stub_model(cmdline: Sequence[str]) -> str | None:

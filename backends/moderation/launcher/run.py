@@ -118,7 +118,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
             except LaunchError as error:
                 raise replace_log(error, server, folder) from None
             finally:
-                server.stop(plan.grace_s + 5)
+                server.stop(plan.grace_s + 5, contract.ENTRY)
                 preflight.clear_own(os.getpid())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
