@@ -148,7 +148,7 @@ def test_the_command_line_needs_only_what_serves() -> None:
         "from moderation.cli.main import app\n"
         "app(['models', 'list'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "text-recognizer:1" in done.stdout
 
