@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
@@ -13,10 +12,6 @@ settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("unit", "backends", "contract", "serving", "deploy", "quality", "bench")
-
-# how long an example takes is no promise: a busy machine must not fail a test
-settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any-machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
