@@ -54,7 +54,7 @@ $(BENCH_ENV)/.made: requirements.txt pyproject.toml | $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BENCH_ENV)/bin/python --editable '.[bench]' 'numpy<2'
 	@touch $@
 
-bench: $(BENCH_ENV)/.made ## this server beside the usual alternatives (22 min on 2 cores; BENCH='--size short': 7 min)
+bench: $(BENCH_ENV)/.made ## this server beside the usual alternatives (about 22 min on 2 quiet cores; BENCH='--size short': 8)
 	@$(BIN)/moderation models build
 	@$(BENCH_ENV)/bin/python tests/bench/compare $(BENCH)
 

@@ -1,7 +1,7 @@
 """This server beside the usual alternatives and the limit, on the same pictures, in one run.
 
-    make bench                                   # all of it: 22 minutes on 2 quiet cores
-    make bench BENCH='--size short'              # every part once: 7 minutes
+    make bench                                   # all of it: about 22 minutes on 2 quiet cores
+    make bench BENCH='--size short'              # fewer pictures and rounds: about 8 minutes
     make bench BENCH='--minutes 9'               # stops after 9 minutes; the same command again goes on
 
 Needs the real images (`--data`), which may not be redistributed; without them it says so and does nothing.
