@@ -109,10 +109,10 @@ def _note(journal: Journal, row: Row, rest: str) -> None:
 def _tree() -> str:
     """What is measured: the trees of what is served, and whether files differ from them."""
     git, served = ["git", "-C", str(ROOT)], ["backends", "model_repository"]
-    names = [*git, "rev-parse", "--short", *(f"HEAD:{folder}" for folder in served)]
+    names = [*git, "rev-parse", *(f"HEAD:{folder}" for folder in served)]
     trees = subprocess.run(names, capture_output=True, text=True).stdout.split()
     changed = subprocess.run([*git, "status", "--porcelain", "--", *served], capture_output=True, text=True).stdout
-    return f"{' '.join(trees)}{' and changes' if changed else ''}"
+    return f"{' '.join(tree[:10] for tree in trees)}{' and changes' if changed else ''}"
 
 
 if __name__ == "__main__":
