@@ -72,6 +72,10 @@ bench-text: $(STAMP) ## term lists and findings in text (2 min)
 bench-hashes: $(STAMP) ## lookups in a million picture hashes (5 min)
 	@$(BIN)/python tests/bench/hashes.py
 
+bench-rollout: $(STAMP) ## releases while callers keep sending, and what a shadow costs (5 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/rollout.py
+
 bench-networks: $(STAMP) ## networks alone: INT8 and FP32, reading step by step, starts (6 min)
 	@$(BIN)/python tests/bench/networks.py
 
@@ -134,4 +138,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard
+.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout

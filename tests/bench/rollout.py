@@ -36,6 +36,15 @@ SUNSET: Final = render()["sunset.png"]
 GRACE_S: Final = 0.05
 """Between the moment in the state file and the routes that follow from it."""
 QUICK: Final = ("--hold=3", "--every=1", "--guard=min_items=20")
+RELEASES: Final[dict[str, list[tuple[str, ...]]]] = {
+    "policy release": [("start", POLICY, "2", "--steps=25,50,100", *QUICK)],
+    "harmful policy": [("start", POLICY, "3", "--steps=50,100", *QUICK)],
+    "canary, aborted": [
+        ("start", POLICY, "3", "--steps=25,100", *QUICK, "--detach"),
+        ("abort", POLICY, "3", "--reason=complaints"),
+    ],
+    "classifier release": [("start", CLASSIFIER, "2", "--steps=25,50,100", *QUICK)],
+}
 ROUNDS: Final = 2
 WINDOW_S: Final = 6.0
 REPORT: Final = """# Rollouts under load
@@ -153,25 +162,11 @@ def main() -> None:
         with launched(folder, f"--repository={repository}") as server:
             with Traffic(server.http, SUNSET, WORDS):
                 time.sleep(5)  # compiles what is compiled once
-            rows = [release(server, repository, "policy release", ("start", POLICY, "2", "--steps=25,50,100", *QUICK))]
             shutil.copytree(repository / CLASSIFIER / "1", repository / CLASSIFIER / "2")
-            time.sleep(5)
-            rows.append(
-                release(
-                    server, repository, "classifier release", ("start", CLASSIFIER, "2", "--steps=25,50,100", *QUICK)
-                )
-            )
-            rows.append(
-                release(
-                    server,
-                    repository,
-                    "canary, aborted",
-                    ("start", POLICY, "3", "--steps=25,100", *QUICK, "--detach"),
-                    ("abort", POLICY, "3", "--reason=complaints"),
-                )
-            )
-            rows.append(release(server, repository, "harmful policy", ("start", POLICY, "3", "--steps=50,100", *QUICK)))
-            write(rows, [])  # what was measured so far stays if the rest is cut off
+            rows: list[str] = []
+            for name, orders in RELEASES.items():
+                rows.append(release(server, repository, name, *orders))
+                write(rows, [])  # what was measured so far stays if the rest is cut off
             write(rows, shadow(server, repository))
 
 
