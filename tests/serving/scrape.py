@@ -48,11 +48,11 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, targets: list[str]) -> Iterator[Prometheus]:
-    """Scrapes every second and evaluates all rules of the chart, until the end of the block."""
+    """Scrapes every two seconds and evaluates all rules of the chart, until the end of the block."""
     program = binary("prometheus")
     (port,) = free_ports(1)
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
         "rule_files": [str(CHART / "alerts" / "*.yaml")],
         "scrape_configs": [{"job_name": "moderation", "static_configs": [{"targets": targets}]}],
     }
