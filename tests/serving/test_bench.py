@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from moderation.samples import render
 from serving.conftest import COMMAND, Running
 
 
@@ -18,7 +19,7 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
         [COMMAND, "bench", *options],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
         env={**os.environ, "COLUMNS": "200"},
     )
 
@@ -26,10 +27,13 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_every_run_is_in_the_table_and_in_the_files(server: Running, protocol: str, tmp_path: Path) -> None:
     """Promise: closed and open loop work over both protocols with a caption and a profile; exports hold every run."""
+    picture = tmp_path / "sunset.png"  # the quickest of the samples
+    picture.write_bytes(render()["sunset.png"])
     url = server.http if protocol == "http" else server.grpc
     files = tmp_path / "runs.csv", tmp_path / "runs.json"
     done = bench(
-        *("--url", url, "--concurrency", "2", "--rate", "60%", "--seconds", "3", "--rounds", "2"),
+        *("--url", url, "--concurrency", "2", "--rate", "60%", "--seconds", "2", "--rounds", "2"),
+        str(picture),
         *("--policy", "strict", "--caption", "hello", "--csv", str(files[0]), "--json", str(files[1])),
     )
     assert done.returncode in (0, 1), done.stderr  # 1: a busy machine may be late
