@@ -40,6 +40,10 @@ chart-tools: $(STAMP) ## helm, kubeconform, helm-docs, schemas, built from Go mo
 chart-readme: $(STAMP) ## renew the chart's README from the comments of its values
 	@$(BIN)/python tests/deploy/tools.py readme
 
+cluster-test: $(STAMP) ## the chart on a real Kubernetes control plane, built from Go modules
+	@$(BIN)/python tests/deploy/tools.py cluster
+	@MODERATION_CLUSTER=1 $(BIN)/python -m pytest tests/deploy -k 'cluster or helm4 or helm_4'
+
 TORCH := .venv-torch
 test-torch: $(STAMP) ## tests of training, INT8, EasyOCR, torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
 	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
@@ -138,4 +142,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout
+.PHONY: help env models run prometheus chart-tools chart-readme cluster-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout

@@ -21,7 +21,15 @@ Values = dict[str, Any]
 
 EXPOSED: Values = {
     "profile": "gpu",
-    "auth": {"mode": "required", "existingSecret": "jwks"},
+    "security": {
+        "config": {
+            "access": {
+                "mode": "required",
+                "issuers": [{"issuer": "https://login.example.com", "audience": "m", "jwks": "secrets/jwks.json"}],
+            }
+        },
+        "existingSecret": "jwks",
+    },
     "analysis": {"tokenSecret": "analysis-token"},
     "gateway": {
         "parentRefs": [{"name": "public", "namespace": "gateways"}],

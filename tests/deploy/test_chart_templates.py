@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -13,6 +14,8 @@ import yaml
 
 from deploy.chart import CHART, EXPOSED, NAME, Helm, Values, with_values
 from moderation import contract
+from moderation.cli.serve import serve
+from moderation.guard.settings import load as load_security
 
 CANARY: Values = with_values(
     EXPOSED, {"canary": {"enabled": True, "weight": 5, "replicas": 2, "image": {"tag": "0.2.0"}}}
@@ -237,6 +240,74 @@ def test_a_policy_can_come_from_a_configmap_of_yours(helm: Helm) -> None:
     assert {"key": "lists__scams.txt", "path": "lists/scams.txt"} in volume["items"]
 
 
+# settings of the server
+
+
+def test_security_settings_are_a_file_with_its_secrets_beside_it(helm: Helm, tmp_path: Path) -> None:
+    """Promise: the server's own loader takes the file; keys come from a secret; a change is a new pod."""
+    config: Values = {
+        "access": {
+            "mode": "required",
+            "issuers": [{"issuer": "https://login.example.com", "audience": "m", "jwks": "secrets/jwks.json"}],
+        },
+        "audit": {"mode": "best_effort"},
+    }
+    security: Values = {"config": config, "existingSecret": "keys", "auditClaim": "audit"}
+    values: Values = {"security": security, "analysis": {"tokenSecret": "token"}}
+    rendered = helm.render(values)
+    file = tmp_path / "security.yaml"
+    file.write_text(rendered.one("ConfigMap", "-security")["data"]["security.yaml"])
+    loaded = load_security(file)
+    assert loaded.access.mode == "required"
+    assert loaded.audit.folder == Path("/var/lib/moderation/audit")
+    (volume,) = [v["projected"]["sources"] for v in rendered.pod()["volumes"] if v["name"] == "security"]
+    assert volume[1]["secret"] == {"name": "keys", "items": [{"key": "jwks.json", "path": "secrets/jwks.json"}]}
+    assert loaded.access.issuers[0].jwks == tmp_path / "secrets" / "jwks.json"
+    assert "--security=/etc/moderation/security/security.yaml" in rendered.server()["args"]
+    assert "--allow-unauthenticated" not in rendered.server()["args"]
+    (audit,) = [m for m in rendered.server()["volumeMounts"] if m["name"] == "audit"]
+    assert audit["subPathExpr"] == "$(POD_NAME)"
+    digests = set()
+    for skew in (10, 20):
+        config["access"]["clock_skew_s"] = skew
+        pod = helm.render(values).one("Deployment")["spec"]["template"]
+        digests.add(pod["metadata"]["annotations"]["moderation/security-digest"])
+    assert len(digests) == 2
+
+
+def test_without_access_control_the_server_is_told_that_this_is_meant(helm: Helm) -> None:
+    """Promise: it would refuse to listen to other pods else."""
+    assert "--allow-unauthenticated" in helm.render({}).server()["args"]
+
+
+def test_routes_can_change_without_a_restart(helm: Helm) -> None:
+    """Promise: shares of versions are a mounted file that the server reads again; the pods stay."""
+    arms = [{"version": 1, "weight": 90}, {"version": 2, "weight": 10}]
+    config: Values = {"routes": [{"model": contract.DECISION_LOGIC, "arms": arms}]}
+    rendered = helm.render({"routes": {"config": config}})
+    assert yaml.safe_load(rendered.one("ConfigMap", "-routes")["data"]["routes.yaml"]) == config
+    assert {"name": "MODERATION_ROUTES", "value": "/etc/moderation/routes/routes.yaml"} in rendered.server()["env"]
+    assert "subPath" not in json.dumps([m for m in rendered.server()["volumeMounts"] if m["name"] == "routes"])
+    other = helm.render({"routes": {"config": {}}}).one("Deployment")["spec"]["template"]["metadata"]
+    assert rendered.one("Deployment")["spec"]["template"]["metadata"] == other
+
+
+def test_every_option_is_one_of_the_server(helm: Helm) -> None:
+    """Promise: nothing reaches tritonserver by a typing error: `moderation serve` knows each option of the chart."""
+    full = with_values(
+        EXPOSED,
+        {
+            "gateway": {"grpc": {"enabled": False}},
+            "tls": {"grpc": {"existingSecret": "tls", "mutual": True}},
+            "tracing": {"enabled": True, "endpoint": "http://otel:4318/v1/traces"},
+            "networkPolicy": {"egress": [{}]},
+        },
+    )
+    known = {f"--{name.replace('_', '-')}" for name in inspect.signature(serve).parameters}
+    used = {a.split("=")[0] for v in ({}, full) for a in helm.render(v).server()["args"]}
+    assert used <= known
+
+
 # services and routes
 
 
@@ -312,8 +383,8 @@ def test_a_canary_can_be_a_policy(helm: Helm) -> None:
 def test_grpc_can_have_tls_in_the_pod(helm: Helm) -> None:
     """Promise: certificates come from a secret; callers can be asked for theirs."""
     rendered = helm.render({"tls": {"grpc": {"existingSecret": "grpc-tls", "mutual": True}}})
-    assert "--grpc-use-ssl=true" in rendered.server()["args"]
-    assert "--grpc-use-ssl-mutual=true" in rendered.server()["args"]
+    assert "--tls-cert=/etc/moderation/grpc-tls/tls.crt" in rendered.server()["args"]
+    assert "--tls-client-ca=/etc/moderation/grpc-tls/ca.crt" in rendered.server()["args"]
     (volume,) = [v for v in rendered.pod()["volumes"] if v["name"] == "grpc-tls"]
     assert volume["secret"]["secretName"] == "grpc-tls"
 

@@ -46,6 +46,10 @@ spec:
         # a new policy is a new pod: it is loaded before the pod is ready, and rolled back with the release
         moderation/policy-digest: {{ .policyDigest }}
         {{- end }}
+        {{- if $values.security.config }}
+        # read once, at the start
+        moderation/security-digest: {{ include "moderation.securityFile" $root | sha256sum | trunc 10 }}
+        {{- end }}
         {{- with $values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -58,6 +58,16 @@ imagePullSecrets:
   value: {{ include "moderation.storePath" . | quote }}
 - name: HOME
   value: /tmp
+{{- if .Values.routes.config }}
+- name: MODERATION_ROUTES
+  value: /etc/moderation/routes/routes.yaml
+{{- end }}
+{{- if .Values.security.auditClaim }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- end }}
 {{- with .Values.server.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -81,18 +91,23 @@ envFrom:
 - --grace={{ .Values.server.graceSeconds | int }}
 - --log-format={{ .Values.logs.format }}
 - --request-log={{ .Values.logs.requests }}
+{{- if .Values.security.config }}
+- --security=/etc/moderation/security/security.yaml
+{{- end }}
+{{- if ne (include "moderation.access" .) "required" }}
+# who reaches it is decided by network policy and routes
+- --allow-unauthenticated
+{{- end }}
 {{- if .Values.tracing.enabled }}
 - --trace-endpoint={{ .Values.tracing.endpoint }}
 - --trace-rate={{ .Values.tracing.rate | int }}
 - --trace-service={{ include "moderation.fullname" . }}
 {{- end }}
 {{- if .Values.tls.grpc.existingSecret }}
-- --grpc-use-ssl=true
-- --grpc-server-cert=/etc/moderation/grpc-tls/tls.crt
-- --grpc-server-key=/etc/moderation/grpc-tls/tls.key
+- --tls-cert=/etc/moderation/grpc-tls/tls.crt
+- --tls-key=/etc/moderation/grpc-tls/tls.key
 {{- if .Values.tls.grpc.mutual }}
-- --grpc-use-ssl-mutual=true
-- --grpc-root-cert=/etc/moderation/grpc-tls/ca.crt
+- --tls-client-ca=/etc/moderation/grpc-tls/ca.crt
 {{- end }}
 {{- end }}
 {{- range .Values.server.extraArgs }}
@@ -119,6 +134,23 @@ envFrom:
 - name: policy
   mountPath: /opt/moderation/model_repository/moderation-decision-logic/{{ .version | int }}
   readOnly: true
+{{- end }}
+{{- if .root.Values.routes.config }}
+# a folder and not a file of it: only folders follow a ConfigMap that changes
+- name: routes
+  mountPath: /etc/moderation/routes
+  readOnly: true
+{{- end }}
+{{- if .root.Values.security.config }}
+- name: security
+  mountPath: /etc/moderation/security
+  readOnly: true
+{{- end }}
+{{- if .root.Values.security.auditClaim }}
+# a log is one process's: its records are chained
+- name: audit
+  mountPath: /var/lib/moderation/audit
+  subPathExpr: $(POD_NAME)
 {{- end }}
 {{- if .root.Values.tls.grpc.existingSecret }}
 - name: grpc-tls
@@ -168,6 +200,34 @@ envFrom:
       - key: {{ . | replace "/" "__" | quote }}
         path: {{ . | replace "__" "/" | quote }}
       {{- end }}
+{{- end }}
+{{- if $root.Values.routes.config }}
+- name: routes
+  configMap:
+    name: {{ include "moderation.fullname" $root }}-routes
+{{- end }}
+{{- if $root.Values.security.config }}
+- name: security
+  projected:
+    defaultMode: 0440
+    sources:
+      - configMap:
+          name: {{ include "moderation.fullname" $root }}-security
+      {{- with $root.Values.security.existingSecret }}
+      - secret:
+          name: {{ . | quote }}
+          {{- /* a projected secret's keys cannot be put into a folder as a whole: their names are the values' */}}
+          items:
+            {{- range $root.Values.security.secretKeys }}
+            - key: {{ . | quote }}
+              path: secrets/{{ . }}
+            {{- end }}
+      {{- end }}
+{{- end }}
+{{- if $root.Values.security.auditClaim }}
+- name: audit
+  persistentVolumeClaim:
+    claimName: {{ $root.Values.security.auditClaim | quote }}
 {{- end }}
 {{- if $root.Values.tls.grpc.existingSecret }}
 - name: grpc-tls
@@ -257,10 +317,5 @@ envFrom:
       mountPath: /tmp
     - name: plans
       mountPath: /var/cache/moderation
-    {{- if ne $store.source "image" }}
-    - name: store
-      mountPath: /var/lib/moderation/models
-      readOnly: true
-    {{- end }}
 {{- end }}
 {{- end -}}

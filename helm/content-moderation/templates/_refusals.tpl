@@ -6,7 +6,7 @@
 {{- $replicas := include "moderation.replicas" . | int -}}
 {{- if $scaled }}{{ $replicas = $v.autoscaling.minReplicas | int }}{{ end -}}
 {{- $most := $scaled | ternary ($v.autoscaling.maxReplicas | int) $replicas -}}
-{{- $authenticated := eq $v.auth.mode "required" -}}
+{{- $authenticated := eq (include "moderation.access" .) "required" -}}
 
 {{- /* replicas */ -}}
 {{- if and $scaled (not (kindIs "invalid" $v.replicaCount)) -}}
@@ -52,6 +52,9 @@
 {{- end -}}
 
 {{- /* models */ -}}
+{{- if and (eq $v.profile "gpu") (ne $v.modelStore.source "image") -}}
+{{- $faults = append $faults (printf "modelStore.source is %s with profile gpu, which builds plans for its own GPU. Keep image, and set planCache for plans that outlive a pod" $v.modelStore.source) -}}
+{{- end -}}
 {{- if and (eq $v.modelStore.source "pvc") (not $v.modelStore.pvc.existingClaim) (has $v.modelStore.pvc.accessMode (list "ReadWriteOnce" "ReadWriteOncePod")) -}}
 {{- $faults = append $faults (printf "modelStore.pvc.accessMode is %s, and an upgrade runs the new pod beside the old one (up to %d pods). Set ReadWriteMany, or modelStore.source=image" $v.modelStore.pvc.accessMode (add $most 1 | int)) -}}
 {{- end -}}
@@ -109,23 +112,29 @@
 {{- end -}}
 {{- if and (or $routes $v.ingress.enabled) (not $v.exposure.trustedCallers) -}}
 {{- if not $authenticated -}}
-{{- $faults = append $faults "the server is exposed by a route or an ingress with auth.mode none: everybody could use it. Set auth.mode=required, or exposure.trustedCallers=true if that is what you want" -}}
+{{- $faults = append $faults "the server is exposed by a route or an ingress without access control: everybody could use it. Set security.config.access, or exposure.trustedCallers=true if that is what you want" -}}
 {{- end -}}
 {{- if eq $v.profile "cpu" -}}
 {{- $faults = append $faults "the server is exposed with profile cpu, whose Triton 24.10 has known holes in its network interfaces. Use profile gpu, or exposure.trustedCallers=true if all callers are trusted" -}}
 {{- end -}}
 {{- end -}}
 {{- if and $v.gateway.grpc.enabled (not $authenticated) -}}
-{{- $faults = append $faults "gateway.grpc.enabled with auth.mode none: the model's name is inside a gRPC message, so callers would reach every model. Set auth.mode=required" -}}
+{{- $faults = append $faults "gateway.grpc.enabled without access control: the model's name is inside a gRPC message, so callers would reach every model. Set security.config.access" -}}
 {{- end -}}
 {{- if and $v.gateway.grpc.enabled $v.tls.grpc.existingSecret -}}
 {{- $faults = append $faults "gateway.grpc.enabled with tls.grpc.existingSecret: the route speaks clear HTTP/2 to the pods. Let the Gateway end TLS, or leave the route out" -}}
 {{- end -}}
-{{- if and $authenticated (not $v.auth.existingSecret) -}}
-{{- $faults = append $faults "auth.mode is required without auth.existingSecret. Name the secret with the keys that tokens are checked against" -}}
+{{- if and $authenticated (not $v.security.existingSecret) -}}
+{{- $faults = append $faults "access is required without security.existingSecret. Name the secret with the keys that tokens are checked against" -}}
 {{- end -}}
 {{- if and $authenticated $v.analysis.enabled (not $v.analysis.tokenSecret) -}}
-{{- $faults = append $faults "auth.mode is required and the analysis has no token. Set analysis.tokenSecret, or analysis.enabled=false" -}}
+{{- $faults = append $faults "access is required and the analysis has no token. Set analysis.tokenSecret, or analysis.enabled=false" -}}
+{{- end -}}
+{{- if and (ne (include "moderation.audit" .) "none") (not $v.security.auditClaim) -}}
+{{- $faults = append $faults (printf "audit.mode is %s without security.auditClaim: the log would end with the pod. Name a claim" (include "moderation.audit" .)) -}}
+{{- end -}}
+{{- if and $v.security.existingSecret (not $v.security.config) -}}
+{{- $faults = append $faults (printf "security.existingSecret %s without security.config: nothing reads it. Give the contents of security.yaml" $v.security.existingSecret) -}}
 {{- end -}}
 {{- if and $v.tls.grpc.mutual (not $v.tls.grpc.existingSecret) -}}
 {{- $faults = append $faults "tls.grpc.mutual without tls.grpc.existingSecret. Name the secret with tls.crt, tls.key and ca.crt" -}}
