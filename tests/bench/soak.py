@@ -37,6 +37,10 @@ from serving.conftest import Running, launched  # noqa: E402
 from serving.load import SAMPLES  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "soak.md"
+SHORT = (
+    "**A run this short shows how the server warms up: buffers and allocators still fill, so the slopes below are no "
+    "drift, and nothing follows from them for an hour.**"
+)
 CRASHER = "import sys; from bench.soak import crash; crash(sys.argv[1])"
 
 
@@ -221,6 +225,7 @@ def report(samples: list[Sample], tally: Tally, asked_hours: float) -> str:
             "Two gRPC and one HTTP client with single pictures, fours, captions and files that are none; gRPC calls "
             "that are cancelled or time out; client processes that are killed in the middle of a request. Rerun: "
             "`make soak HOURS=1`.",
+            *(SHORT,) * (minutes < 30),
             "\n".join(rows),
             "\n".join(
                 ("| outcome | number |", "|---|---|", *(f"| {k} | {n} |" for k, n in tally.counts.most_common()))
