@@ -6,36 +6,28 @@ With MODERATION_FAULTS_REPORT=FILE the times go into a table (`make faults`); he
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
-import tritonclient.grpc
 import yaml
 
 from moderation import contract
 from moderation.audit.keys import PUBLIC
 from moderation.audit.verify import verify
 from moderation.client import Client
-from moderation.errors import LaunchError
 from moderation.launcher.process import STUB
 from moderation.launcher.run import REPOSITORY
 from moderation.models import store
 from serving.conftest import COMMAND, Running, free_ports, launched, wait_until
-from serving.load import SAMPLES, Protocol, ask, load
+from serving.load import Protocol, ask, load
 
 WITH_STUBS = [name for name in contract.MODELS if list((REPOSITORY / name).glob("[0-9]*/*"))]
-NOT_TAKEN = ("refused", "onnect", "exiting", "UNAVAILABLE", "503", "unknown model", "ready")
-"""Words of an answer to a request that the server did not take."""
 ROWS: list[tuple[str, float, float, int, int]] = []
 
 
@@ -94,23 +86,6 @@ def test_a_killed_stub(damaged: Running, model: str) -> None:
     note(f"kill -9 of a process of {model}", protocol, moment)
 
 
-@pytest.mark.parametrize("model", [contract.OCR, contract.SAFETY, contract.ENTRY])
-def test_a_stopped_stub(damaged: Running, model: str) -> None:
-    """Promise: a Python process that is stopped, so that it lives and never answers, is ended and replaced."""
-    wanted = damaged.control.instances(model)
-    wait_until(lambda: len(stubs(damaged, model)) == wanted, 30)
-    with load(damaged.http, damaged.grpc) as protocol:
-        wait_until(lambda: protocol.healthy(0, 4), 60)
-        moment = time.monotonic()
-        victim = stubs(damaged, model)[0]
-        victim.suspend()
-        wait_until(lambda: victim.pid not in [p.pid for p in stubs(damaged, model)], 30)
-        wait_until(lambda: len(stubs(damaged, model)) == wanted, 30)
-        replaced = time.monotonic()
-        wait_until(lambda: protocol.healthy(replaced), 60)
-    note(f"SIGSTOP of a process of {model}", protocol, moment)
-
-
 def test_a_killed_server(damaged: Running) -> None:
     """Promise: kill -9 of tritonserver: the launcher clears up and starts it again; clients only see no answer."""
     old = triton(damaged)
@@ -132,7 +107,7 @@ def _is_stub(pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("model", [contract.SAFETY, contract.OCR, contract.DECISION_LOGIC, contract.PREPROCESSOR])
+@pytest.mark.parametrize("model", [contract.SAFETY, contract.OCR, contract.DECISION_LOGIC])
 def test_a_composing_model_is_unloaded(damaged: Running, model: str) -> None:
     """Promise: a stage that goes away under load means a review or an error, and nothing remains when it is back."""
     with load(damaged.http, damaged.grpc) as protocol:
@@ -147,105 +122,6 @@ def test_a_composing_model_is_unloaded(damaged: Running, model: str) -> None:
         back = time.monotonic()
         wait_until(lambda: protocol.healthy(back), 60)
     note(f"{model} unloaded and loaded again", protocol, moment)
-
-
-def test_a_slow_client_and_a_dropped_upload_hold_nobody_up(damaged: Running) -> None:
-    """Promise: connections that send a byte a second, or vanish in the middle of a body, cost others nothing."""
-    host, port = damaged.http.split("//")[1].split(":")
-    head = f"POST /v2/models/{contract.ENTRY}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n".encode()
-    slow = [socket.create_connection((host, int(port)), timeout=5) for _ in range(20)]
-    for connection in slow:
-        connection.sendall(head + b"{")
-    dropped = [socket.create_connection((host, int(port)), timeout=5) for _ in range(20)]
-    for connection in dropped:
-        connection.sendall(head + bytes(100_000))
-        connection.close()
-    with load(damaged.http, damaged.grpc) as protocol:
-        moment = time.monotonic()
-        for _ in range(3):
-            for connection in slow:
-                connection.sendall(b" ")
-            time.sleep(1)
-        wait_until(lambda: protocol.healthy(moment), 30)
-    for connection in slow:
-        connection.close()
-    note("20 slow clients, 20 dropped uploads", protocol, moment)
-    assert [o for o in protocol.outcomes if not o.right] == []
-
-
-def test_a_cancelled_call_stops_its_work(damaged: Running) -> None:
-    """Promise: gRPC calls that are cancelled leave the server free for others."""
-    client = tritonclient.grpc.InferenceServerClient(damaged.grpc.split("//")[1])
-    images = np.full((32, 1), SAMPLES["threat.jpg"], dtype=object)
-    tensor = tritonclient.grpc.InferInput("IMAGE", list(images.shape), "BYTES")
-    tensor.set_data_from_numpy(images)
-    moment = time.monotonic()
-    calls = [client.async_infer(contract.ENTRY, [tensor], lambda result, error: None) for _ in range(4)]
-    time.sleep(0.3)
-    for call in calls:
-        call.cancel()
-    with load(damaged.http) as protocol:
-        wait_until(lambda: protocol.healthy(moment, 4), 30)
-    note("4 gRPC calls of 32 pictures cancelled", protocol, moment)
-
-
-def test_a_deadline_that_passes_is_said(damaged: Running) -> None:
-    """Promise: when time is up the reply is an error at once, not a late or guessed decision."""
-    client = tritonclient.grpc.InferenceServerClient(damaged.grpc.split("//")[1])
-    images = np.full((8, 1), SAMPLES["threat.jpg"], dtype=object)
-    tensor = tritonclient.grpc.InferInput("IMAGE", list(images.shape), "BYTES")
-    tensor.set_data_from_numpy(images)
-    answer = client.infer(contract.ENTRY, [tensor], parameters={"deadline_ms": 60})
-    decisions = [d.decode() for d in answer.as_numpy("DECISION").reshape(-1)]
-    assert "allow" not in decisions
-    errors = [json.loads(r)["error"]["message"] for r in answer.as_numpy("RESULT").reshape(-1) if b'"error"' in r]
-    assert errors
-    assert all("deadline passed" in message for message in errors)
-
-
-def test_a_stop_loses_no_accepted_request(tmp_path: Path) -> None:
-    """Promise: SIGTERM under load: every request that the server took gets its decision; later ones are refused."""
-    with launched(tmp_path) as running:
-        with load(running.http, running.grpc, running.http, running.grpc) as protocol:
-            wait_until(lambda: protocol.healthy(0, 4), 60)
-            moment = time.monotonic()
-            running.process.send_signal(signal.SIGTERM)
-            assert running.process.wait(60) == 0
-        note("SIGTERM with requests in flight", protocol, moment)
-        lost = [o for o in protocol.since(moment) if not o.right and not any(word in o.detail for word in NOT_TAKEN)]
-        assert lost == []
-        assert not list(Path("/dev/shm").glob(f"moderation-{running.process.pid}-*"))
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the model repository that can be spoiled."""
-    target = tmp_path_factory.mktemp("spoiled") / "repository"
-    shutil.copytree(REPOSITORY, target)
-    return target
-
-
-def test_broken_files_change_nothing_that_runs(repository: Path, tmp_path: Path) -> None:
-    """Promise: a broken policy, release or label map is refused when it is loaded; the old one stays in force."""
-    policy = repository / contract.DECISION_LOGIC / "1" / "policy.yaml"
-    release = repository / contract.ENTRY / "1" / "pipeline.yaml"
-    labels = repository / contract.SAFETY / "1" / "model.yaml"
-    with launched(tmp_path, f"--repository={repository}") as running, load(running.http, timeout_s=60) as protocol:
-        wait_until(lambda: protocol.healthy(0, 4), 60)
-        moment = time.monotonic()
-        for model, path in ((contract.DECISION_LOGIC, policy), (contract.ENTRY, release), (contract.ENTRY, labels)):
-            whole = path.read_bytes()
-            path.write_bytes(b"\x00{broken")
-            os.utime(release)  # Triton looks at the files of the model itself
-            with pytest.raises(LaunchError):
-                running.control.load(model)
-            refused = time.monotonic()
-            wait_until(lambda since=refused: any(o.right for o in protocol.since(since)), 60)  # type: ignore[misc]
-            path.write_bytes(whole)
-            running.control.load(model)
-        mended = time.monotonic()
-        wait_until(lambda: protocol.healthy(mended), 60)
-    note("broken policy, release and label map", protocol, moment)
 
 
 def test_a_corrupt_network_is_not_served(tmp_path: Path) -> None:
@@ -330,15 +206,3 @@ def test_shared_memory_runs_out(tmp_path: Path) -> None:
             room = time.monotonic()
             wait_until(lambda: protocol.healthy(room), 120)
         note("/dev/shm full", protocol, moment)
-
-
-def test_a_full_queue_refuses_at_once(damaged: Running) -> None:
-    """Promise: far more requests than there is room for: those that are refused hear it, the others are right."""
-    with load(*[damaged.http, damaged.grpc] * 24, timeout_s=60) as protocol:
-        moment = time.monotonic()
-        time.sleep(6)
-    note("48 clients at once", protocol, moment)
-    assert protocol.outcomes
-    assert all(o.right or o.decision == "error" for o in protocol.outcomes)
-    refused = [o.detail for o in protocol.outcomes if not o.right]
-    assert all("503" in text or "UNAVAILABLE" in text for text in refused), refused
