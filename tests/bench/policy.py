@@ -1,6 +1,7 @@
 """How long a decision takes under a policy of 200 rules, by what is in the picture.
 
     make bench-policy       # 1 minute
+    python tests/bench/policy.py --recorded decisions.jsonl     # with real pictures, recorded by `make decisions`
 
 The policy is made here: labels, kinds of content, terms (one list has 100,000), contact details, links, hashes (100,000
 files, 10,000 pictures), and 30 expressions. Each row is the time of `evaluate` alone, signals to verdict; CPU
@@ -9,6 +10,7 @@ time tells more where other programs run.
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import sys
@@ -27,6 +29,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from bench.machine import describe  # noqa: E402 - the path comes first
 from moderation.policy.evaluate import evaluate  # noqa: E402
 from moderation.policy.load import load  # noqa: E402
+from moderation.policy.replay import is_result, to_signals  # noqa: E402
+from moderation.policy.rules import Policy  # noqa: E402
 from moderation.taxonomy import Taxonomy  # noqa: E402
 
 RULES: Final = {"labels": 70, "content_type": 10, "text": 60, "findings": 10, "links": 8, "hash": 12, "expression": 30}
@@ -137,8 +141,29 @@ def picture(labels: int, lines: int, words: int, chance: random.Random) -> dict[
     }
 
 
+def row(title: str, policy: Policy, pictures: list[str]) -> str:
+    """Time of decisions on pictures, in turn."""
+    times, work = [], []
+    for run in range(RUNS):
+        signals = json.loads(pictures[run % len(pictures)])
+        before, busy = time.perf_counter(), time.thread_time()
+        evaluate(policy, signals)
+        times.append((time.perf_counter() - before) * 1e3)
+        work.append((time.thread_time() - busy) * 1e3)
+    return f"| {title} | {median(work):.2f} | {median(times):.2f} | {quantiles(times, n=100)[98]:.2f} |"
+
+
+def recorded(file: Path) -> list[str]:
+    """Signals of recorded RESULTs, one a line."""
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    return [json.dumps(to_signals(each.get("result", each))) for each in found if is_result(each.get("result", each))]
+
+
 def main() -> None:
     """Measure and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--recorded", type=Path, help="RESULTs of real pictures, one a line")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         write(Path(name))
         started = time.perf_counter()
@@ -153,14 +178,11 @@ def main() -> None:
     ):
         chance = random.Random(2)
         pictures = [json.dumps(picture(labels, lines, words, chance)) for _ in range(50)]
-        times, work = [], []
-        for run in range(RUNS):
-            signals = json.loads(pictures[run % len(pictures)])
-            before, busy = time.perf_counter(), time.thread_time()
-            evaluate(policy, signals)
-            times.append((time.perf_counter() - before) * 1e3)
-            work.append((time.thread_time() - busy) * 1e3)
-        table.append(f"| {title} | {median(work):.2f} | {median(times):.2f} | {quantiles(times, n=100)[98]:.2f} |")
+        table.append(row(title, policy, pictures))
+        print(table[-1], flush=True)
+    if options.recorded:
+        pictures = recorded(options.recorded)
+        table.append(row(f"{len(pictures)} real pictures, as recorded", policy, pictures))
         print(table[-1], flush=True)
     kinds = ", ".join(f"{count} {kind}" for kind, count in RULES.items())
     head = (
