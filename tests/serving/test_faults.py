@@ -75,12 +75,12 @@ def triton(running: Running) -> psutil.Process:
 def test_a_killed_stub(damaged: Running, model: str) -> None:
     """Promise: kill -9 of a Python process of any model under load: errors or reviews for a moment, then all right."""
     wanted = damaged.control.instances(model)
-    wait_until(lambda: len(stubs(damaged, model)) == wanted, 30)
+    wait_until(lambda: len(stubs(damaged, model)) == wanted, 90)
     with load(damaged.http, damaged.grpc) as protocol:
         wait_until(lambda: protocol.healthy(0, 4), 60)
         moment = time.monotonic()
         stubs(damaged, model)[0].kill()
-        wait_until(lambda: len(stubs(damaged, model)) == wanted, 30)
+        wait_until(lambda: len(stubs(damaged, model)) == wanted, 90)
         replaced = time.monotonic()
         wait_until(lambda: protocol.healthy(replaced), 60)
     note(f"kill -9 of a process of {model}", protocol, moment)

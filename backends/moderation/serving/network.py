@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,6 @@ import openvino as ov
 from moderation.errors import ConfigError
 
 MODEL_FILE: Final = "model.xml"
-CACHE_FOLDER: Final = "compiled"
 PRECISIONS: Final = ("auto", "f32")
 """`f32` gives the same scores on every processor; `auto` lets OpenVINO compute in bfloat16 where the processor has it,
 and scores move by up to 0.02. Measured on the default networks: 1.5-1.6 times as fast on an AMD EPYC, 1.3-1.5 times as
@@ -45,8 +43,9 @@ class OpenVinoNetwork:
         path = folder / MODEL_FILE
         if not path.is_file():
             raise ConfigError(f"no {MODEL_FILE} in {folder}; build it with `moderation models build`")
-        compiled = _compile(
+        compiled = ov.Core().compile_model(
             path,
+            "CPU",
             {
                 "INFERENCE_NUM_THREADS": threads,
                 "ENABLE_CPU_PINNING": False,
@@ -80,24 +79,6 @@ class OpenVinoNetwork:
     def _run(self, inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         self._request.infer(inputs, share_inputs=True)
         return {name: np.array(self._request.get_tensor(name).data) for name in self.outputs}
-
-
-def _compile(path: Path, settings: dict[str, Any]) -> Any:
-    """Compiled, or taken from what an earlier start left beside the built network (a quarter of the time, measured).
-
-    OpenVINO names what it keeps after the file, the settings and the processor. It does not guard against another
-    process that is writing just now, so one instance compiles and the others wait for it. Where the folder cannot be
-    written, each instance compiles for itself.
-    """
-    cache = path.resolve().parent / CACHE_FOLDER
-    try:
-        cache.mkdir(exist_ok=True)
-        lock = (cache / ".lock").open("w")
-    except OSError:
-        return ov.Core().compile_model(path, "CPU", settings)
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return ov.Core().compile_model(path, "CPU", {**settings, "CACHE_DIR": str(cache)})
 
 
 def parts(count: int, sizes: Sequence[int]) -> list[int]:
