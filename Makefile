@@ -101,7 +101,7 @@ fuzz: $(STAMP) ## fuzzing of the preprocessor and the policy loader (MINUTES=10)
 	@$(BIN)/python tests/bench/fuzz.py --minutes $(MINUTES)
 
 faults: $(STAMP) ## faults under load, with the times until they are noticed and over (8 min)
-	@MODERATION_FAULTS_REPORT=tests/bench/results/faults.md $(BIN)/python -m pytest tests/serving/test_faults.py
+	@MODERATION_FAULTS=1 MODERATION_FAULTS_REPORT=tests/bench/results/faults.md $(BIN)/python -m pytest tests/serving/test_faults.py
 
 licences: $(STAMP) ## licence of every locked package and model, against the allow-list
 	@$(BIN)/moderation licences
