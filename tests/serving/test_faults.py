@@ -28,7 +28,8 @@ from serving.conftest import COMMAND, Running, free_ports, launched, wait_until
 from serving.load import Protocol, ask, load
 
 pytestmark = pytest.mark.skipif(
-    "MODERATION_FAULTS" not in os.environ, reason="faults under load take 4 minutes of a quiet machine: run `make faults`"
+    "MODERATION_FAULTS" not in os.environ,
+    reason="faults under load take 4 quiet minutes: run `make faults`",
 )
 WITH_STUBS = [name for name in contract.MODELS if list((REPOSITORY / name).glob("[0-9]*/*"))]
 ROWS: list[tuple[str, float, float, int, int]] = []
