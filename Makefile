@@ -30,7 +30,8 @@ run: $(STAMP) ## start the server, moderate the samples, keep serving until Ctrl
 prometheus: ## prometheus and promtool for the tests, from Debian's package (5 s, cached)
 	@bash tests/deploy/prometheus.sh
 
-test: $(STAMP) prometheus chart-tools ## the whole suite against a real tritonserver
+test: $(STAMP) prometheus ## the whole suite against a real tritonserver
+	@$(MAKE) --no-print-directory chart-tools || echo "tools for the chart are missing: its tests will be skipped"
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
 
