@@ -41,7 +41,7 @@ chart-tools: $(STAMP) ## helm, kubeconform, helm-docs, schemas, built from Go mo
 chart-readme: $(STAMP) ## renew the chart's README from the comments of its values
 	@$(BIN)/python tests/deploy/tools.py readme
 
-cluster-test: $(STAMP) ## the chart on a real Kubernetes control plane, built from Go modules
+cluster-test: $(STAMP) ## the chart on a real Kubernetes control plane (2 min; built from Go modules once: 25 min)
 	@$(BIN)/python tests/deploy/tools.py cluster
 	@MODERATION_CLUSTER=1 $(BIN)/python -m pytest tests/deploy -k 'cluster or helm4 or helm_4'
 
@@ -101,7 +101,7 @@ MINUTES ?= 10
 fuzz: $(STAMP) ## fuzzing of the preprocessor and the policy loader (MINUTES=10)
 	@$(BIN)/python tests/bench/fuzz.py --minutes $(MINUTES)
 
-faults: $(STAMP) ## faults under load, with the times until they are noticed and over (8 min)
+faults: $(STAMP) ## faults under load, with the times until they are noticed and over (4 min on quiet cores)
 	@MODERATION_FAULTS=1 MODERATION_FAULTS_REPORT=tests/bench/results/faults.md $(BIN)/python -m pytest tests/serving/test_faults.py
 
 licences: $(STAMP) ## licence of every locked package and model, against the allow-list

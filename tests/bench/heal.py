@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from bench.machine import describe  # noqa: E402 - the path comes first
 from moderation import contract  # noqa: E402
-from serving.conftest import launched, wait_until  # noqa: E402
-from serving.test_operations import decided, stubs  # noqa: E402
+from serving.conftest import launched, stubs, wait_until  # noqa: E402
+from serving.test_operations import decided  # noqa: E402
 
 ROUNDS = 3
 

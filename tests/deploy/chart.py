@@ -151,3 +151,22 @@ def some_helm() -> Helm:
         if not helm.missing:
             return helm
     pytest.skip(f"no Helm: {' or '.join(helm.missing for helm in kinds)}")
+
+
+CANARY: Values = with_values(
+    EXPOSED, {"canary": {"enabled": True, "weight": 5, "replicas": 2, "image": {"tag": "0.2.0"}}}
+)
+
+
+def seconds(deployment: Any) -> int:
+    return int(deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"])
+
+
+def containers(pod: Any) -> list[Any]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def pods(rendered: Any) -> list[Any]:
+    """Specs of all pods that the chart makes."""
+    owners = [o["spec"]["template"]["spec"] for kind in ("Deployment", "Job") for o in rendered.all(kind)]
+    return owners + [o["spec"] for o in rendered.all("Pod")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from moderation.launcher.control import Control
+from moderation.launcher.process import STUB
 
 COMMAND = Path(sys.executable).with_name("moderation")
 START_S = 120
@@ -86,6 +89,17 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> float:
         assert time.monotonic() - started < seconds, f"not within {seconds} s"
         time.sleep(0.05)
     return time.monotonic() - started
+
+
+def stubs(running: Running, model: str) -> list[psutil.Process]:
+    """Living Python processes of a model."""
+    found = []
+    for child in psutil.Process(running.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            line = child.cmdline()
+            if line and STUB in line[0] and any(a.startswith(f"{model}_") for a in line):
+                found.append(child)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from moderation.client import Client
 from moderation.launcher.process import STUB
 from moderation.launcher.run import REPOSITORY
 from moderation.models import store
-from serving.conftest import COMMAND, Running, free_ports, launched, wait_until
+from serving.conftest import COMMAND, Running, free_ports, launched, stubs, wait_until
 from serving.load import Protocol, ask, load
 
 pytestmark = pytest.mark.skipif(
@@ -57,17 +57,6 @@ def note(name: str, protocol: Protocol, moment: float) -> None:
     found = protocol.since(moment)
     ROWS.append((name, protocol.noticed(moment), protocol.settled(moment), len(found), len(protocol.wrong)))
     assert protocol.wrong == []
-
-
-def stubs(running: Running, model: str) -> list[psutil.Process]:
-    """Living Python processes of a model."""
-    found = []
-    for child in psutil.Process(running.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            line = child.cmdline()
-            if line and STUB in line[0] and any(a.startswith(f"{model}_") for a in line):
-                found.append(child)
-    return found
 
 
 def triton(running: Running) -> psutil.Process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -19,10 +18,9 @@ import pytest
 from moderation import contract
 from moderation.client import Client
 from moderation.errors import ModerationError, ServerError
-from moderation.launcher.process import STUB
 from moderation.launcher.run import REPOSITORY
 from moderation.samples import EXPECTED, render
-from serving.conftest import COMMAND, Running, launched, wait_until
+from serving.conftest import COMMAND, Running, launched, stubs, wait_until
 
 SAMPLES = render()
 
@@ -32,17 +30,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server that these tests may damage."""
     with launched(tmp_path_factory.mktemp("own")) as running:
         yield running
-
-
-def stubs(running: Running, model: str) -> list[psutil.Process]:
-    """Living Python processes of a model."""
-    found = []
-    for child in psutil.Process(running.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            line = child.cmdline()
-            if line and STUB in line[0] and any(a.startswith(f"{model}_") for a in line):
-                found.append(child)
-    return found
 
 
 def decided(running: Running, name: str) -> bool:

@@ -194,7 +194,7 @@ def test_an_unknown_language_is_named(engine: EasyOcr, weights: Path) -> None:
 
 def test_a_gpu_that_is_asked_for_must_be_there(weights: Path) -> None:
     """Promise: `device: cuda` never means the CPU."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="EasyOCR needs PyTorch: make test-torch")
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError, match="device is `cuda` and there is no GPU"):

@@ -10,7 +10,7 @@ import openvino as ov
 import pytest
 from PIL import Image
 
-pytest.importorskip("nncf", reason="NNCF is not installed: pip install 'content-moderation[quantise]'")
+pytest.importorskip("nncf", reason="NNCF is not installed here: `make test-torch` runs these tests")
 
 from moderation import contract
 from moderation.models import manifest

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,8 +25,6 @@ from moderation.models.tensorrt import api, device, engine, parity, record
 from moderation.models.tensorrt.build import PLAN_FILE, Place, here, recipe, run_graph, target
 from moderation.models.tensorrt.prepare import prepare
 from moderation.models.tensorrt.shapes import Profile, profile, read_config
-
-onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,11 @@ def middle(rows: Sequence[Row], value: Callable[[Row], float]) -> float:
     return median(value(row) for row in rows)
 
 
+def _latencies(rows: Sequence[Row]) -> str:
+    """Cells of the three percentiles, in milliseconds."""
+    return " | ".join(f"{median(row.latency_ms[p] for row in rows):.0f}" for p in ("p50", "p95", "p99"))
+
+
 def spread(rows: Sequence[Row], value: Callable[[Row], float], digits: int = 2) -> str:
     """Median, and in brackets the smallest and the largest."""
     values = [value(row) for row in rows]
@@ -105,10 +110,7 @@ def _mixes(journal: Journal) -> list[str]:
             if not rows:
                 out.append(f"| {mix} | {title} | no answer | | | | | |")
                 continue
-            latency = " | ".join(
-                "" if name == "bare" else f"{middle(rows, lambda r: r.latency_ms[p]):.0f}"  # noqa: B023
-                for p in ("p50", "p95", "p99")
-            )
+            latency = " | | " if name == "bare" else _latencies(rows)
             out.append(
                 f"| {mix} | {title} | {spread(rows, lambda r: r.rate)} | {latency} | "
                 f"{middle(rows, lambda r: r.cpu_s / r.images):.3f} | {middle(rows, lambda r: r.memory_mb):.0f} |"
@@ -158,10 +160,8 @@ def _curves(journal: Journal) -> list[str]:
             if not any(row.images for row in rows):
                 out.append(f"| {TITLES[name]} | {concurrency} | 0 | | | | {failed} |")
                 continue
-            latency = " | ".join(f"{middle(rows, lambda r: r.latency_ms[p]):.0f}" for p in ("p50", "p95", "p99"))  # noqa: B023
-            out.append(
-                f"| {TITLES[name]} | {concurrency} | {middle(rows, lambda r: r.rate):.2f} | {latency} | {failed} |"
-            )
+            rate = middle(rows, lambda r: r.rate)
+            out.append(f"| {TITLES[name]} | {concurrency} | {rate:.2f} | {_latencies(rows)} | {failed} |")
     return out
 
 
