@@ -30,7 +30,7 @@ DATA: Final = ROOT.parent / "shared" / "data"
 CACHE_MB: Final = 256
 CLIENTS: Final = 4
 ROUNDS: Final = 2
-REQUESTS: Final = 40
+REQUESTS: Final = 36
 SHARES: Final = (0.0, 0.3, 0.9)
 
 
