@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
@@ -133,9 +132,8 @@ def test_a_version_that_fails_costs_nobody_an_answer(running: Running, repositor
 def test_the_networks_of_ocr_engine_have_routes_too(running: Running, repository: Path) -> None:
     """Promise: text is read by the version that the route chose and by no other, and one that fails costs no text."""
 
-    def served() -> dict[str, int]:
-        with urllib.request.urlopen(f"{running.http}/v2/models/{READER}/stats") as page:
-            return {m["version"]: int(m["inference_count"]) for m in json.load(page)["model_stats"]}
+    def served() -> dict[str, float]:
+        return {v: metric(running, "nv_inference_count", model=READER, version=v) for v in ("1", "2")}
 
     def read(subject: str = "ann") -> dict[str, Any]:
         with Client(running.http, headers={"x-subject": subject}) as client:
