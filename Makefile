@@ -50,7 +50,8 @@ test-torch: $(STAMP) ## tests of training, INT8, EasyOCR, torch:, timm: and hf: 
 	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes --no-deps -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --editable '.[easyocr,import,train]' 'numpy<2'
-	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py tests/unit/test_easyocr.py tests/unit/test_quantise_nncf.py
+	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py tests/unit/test_easyocr.py tests/unit/test_quantise_nncf.py \
+	  tests/quality/test_ocr_accuracy.py::test_easyocr_with_its_own_weights
 
 BENCH_ENV := .venv-bench
 $(BENCH_ENV)/.made: requirements.txt pyproject.toml | $(STAMP)
