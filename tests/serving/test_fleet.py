@@ -17,7 +17,7 @@ from serving.policies import four_policies
 
 POLICY = contract.DECISION_LOGIC
 SUNSET = render()["sunset.png"]
-CALLERS = [f"caller-{n}" for n in range(12)]
+CALLERS = [f"caller-{n}" for n in range(8)]
 
 
 def versions(server: Running) -> dict[str, str]:
