@@ -27,10 +27,11 @@ run: $(STAMP) ## start the server, moderate the samples, keep serving until Ctrl
 	@$(BIN)/moderation models build
 	@exec $(BIN)/moderation serve --demo
 
-prometheus: ## prometheus and promtool for the tests, from Debian's package (5 s, cached)
-	@bash tests/deploy/prometheus.sh
+debian-tools: ## prometheus, promtool and haproxy for the tests, from Debian's packages (10 s, cached)
+	@bash tests/deploy/debian.sh prometheus promtool
+	@bash tests/deploy/debian.sh haproxy haproxy 'lua|opentracing'
 
-test: $(STAMP) prometheus ## the whole suite against a real tritonserver
+test: $(STAMP) debian-tools ## the whole suite against a real tritonserver
 	@$(MAKE) --no-print-directory chart-tools || echo "tools for the chart are missing: its tests will be skipped"
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
@@ -144,4 +145,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme cluster-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout
+.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout
