@@ -36,7 +36,7 @@ test: $(STAMP) debian-tools ## the whole suite against a real tritonserver
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
 
-chart-tools: $(STAMP) ## helm, kubeconform, helm-docs, schemas, built from Go modules (4 min once)
+chart-tools: $(STAMP) ## helm, kubeconform, helm-docs, schemas, built from Go modules (4 min once); Helm's SDK where there is no Go
 	@$(BIN)/python tests/deploy/tools.py chart
 
 chart-readme: $(STAMP) ## renew the chart's README from the comments of its values
@@ -82,6 +82,10 @@ bench-hashes: $(STAMP) ## lookups in a million picture hashes (5 min)
 bench-rollout: $(STAMP) ## releases while callers keep sending, and what a shadow costs (5 min)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/rollout.py
+
+bench-rolling: $(STAMP) debian-tools ## a rolling upgrade of two pods under load: failures, times, drains (5 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/rolling.py
 
 bench-networks: $(STAMP) ## networks alone: INT8 and FP32, reading step by step, starts (6 min)
 	@$(BIN)/python tests/bench/networks.py
@@ -145,4 +149,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout
+.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout bench-rolling

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,10 @@ from urllib.parse import urlsplit
 
 from deploy.chart import Values, some_helm
 from serving.conftest import COMMAND, Running, launched
+from serving.proxy import Proxy
 
+LATE_S: Final = 3.0
+"""Seconds from the deletion of a pod to the proxy that knows of it; ingress controllers take one or two."""
 MODEL_STORE: Final = "MODERATION_MODEL_STORE"
 """Where the networks are: the image's place is not here."""
 
@@ -50,20 +54,25 @@ class Pod:
         command = self.container["readinessProbe"]["exec"]["command"]
         return execute(self.container, [*command, str(urlsplit(self.running.http).port)]).returncode == 0
 
-    def terminate(self) -> Stopped:
+    def terminate(self, *, drain: bool = True) -> Stopped:
         """As the kubelet does: preStop, SIGTERM, and no longer than the grace for both.
+
+        Args:
+            drain: whether its preStop hook runs.
 
         Raises:
             subprocess.TimeoutExpired: the kubelet would have killed it.
         """
-        grace, started = float(self.spec["terminationGracePeriodSeconds"]), time.monotonic()
-        command = self.container["lifecycle"]["preStop"]["exec"]["command"]
-        hook = execute(self.container, [*command, f"--metrics={self.running.metrics}/metrics"], timeout_s=grace)
-        assert hook.returncode == 0, hook.stderr
+        grace, started, said = float(self.spec["terminationGracePeriodSeconds"]), time.monotonic(), ""
+        if drain:
+            command = self.container["lifecycle"]["preStop"]["exec"]["command"]
+            hook = execute(self.container, [*command, f"--metrics={self.running.metrics}/metrics"], timeout_s=grace)
+            assert hook.returncode == 0, hook.stderr
+            said = hook.stderr.strip()
         signalled = time.monotonic()
         self.running.process.send_signal(signal.SIGTERM)
         code = self.running.process.wait(max(0.0, grace - (signalled - started)))
-        return Stopped(signalled - started, time.monotonic() - signalled, code, hook.stderr.strip())
+        return Stopped(signalled - started, time.monotonic() - signalled, code, said)
 
 
 def execute(
@@ -88,6 +97,15 @@ def pod(folder: Path, values: Values, *options: str) -> Iterator[Pod]:
     arguments = spec["containers"][0]["args"]
     with launched(folder, *arguments, "--address=127.0.0.1", *options) as running:
         yield Pod(spec, running)
+
+
+def delete(pod: Pod, between: Proxy, *, drain: bool = True) -> Stopped:
+    """What deleting a pod sets off: the kubelet ends it, and at the same time, but later, the proxy learns of it."""
+    with ThreadPoolExecutor(1) as kubelet:
+        ending = kubelet.submit(pod.terminate, drain=drain)
+        time.sleep(LATE_S)
+        between.remove(pod.running)
+        return ending.result()
 
 
 def mounted(folder: Path, files: Mapping[str, bytes]) -> Path:

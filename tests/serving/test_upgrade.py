@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from moderation import contract
 from moderation.launcher.run import REPOSITORY
 from moderation.samples import EXPECTED, render
 from serving.conftest import Running, wait_until
-from serving.pods import Pod, analysis, mounted, pod
+from serving.pods import Pod, analysis, delete, mounted, pod
 from serving.proxy import proxy
 from serving.traffic import Traffic
 
@@ -25,8 +25,8 @@ SAMPLES = render()
 SUNSET = SAMPLES["sunset.png"]
 WORDS = "harmless words"
 QUICK: Values = {"analysis": {"watchSeconds": 0}}
-LATE_S = 3.0
-"""Seconds from the end of a pod being decided to the proxy that knows of it; an ingress takes one or two."""
+SHORT: Values = {"drain": {"grpcConnectionSeconds": 4}}
+"""So that the test need not wait for callers of the Service."""
 MEANWHILE = 15
 """Requests each way that must be answered before the next step."""
 
@@ -39,7 +39,7 @@ def harmful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     policy = repository / contract.DECISION_LOGIC / "1"
     (policy / "lists" / "threats.txt").write_text(f"{WORDS}\n")
     (policy / "tests.yaml").unlink()
-    with pod(folder, {}, f"--repository={repository}") as found:
+    with pod(folder, SHORT, f"--repository={repository}") as found:
         yield found
 
 
@@ -84,33 +84,26 @@ def test_real_traffic_decides_too(server: Running) -> None:
 
 
 def test_a_pod_is_replaced_without_a_lost_request(harmful: Pod, server: Running, tmp_path: Path) -> None:
-    """Promise: behind a proxy that learns late of it, a pod drains and ends by the chart's hook and times; callers of
-    both protocols get every answer, the last ones from the pod that took its place."""
-    with proxy(tmp_path) as between, ThreadPoolExecutor(1) as kubelet:
+    """Promise: behind a proxy that learns late of it, a pod drains and ends by the chart's hook and within its grace;
+    callers of both protocols, and of the Service itself, get every answer, the last ones from the pod in its place."""
+    with proxy(tmp_path) as between, ExitStack() as stack:
         between.add(harmful.running)
-        with (
-            Traffic(between.http, SUNSET, WORDS, 1, 8, 0.05) as http,
-            Traffic(between.grpc, SUNSET, WORDS, 1, 8, 0.05) as grpc,
-        ):
-            both = (http, grpc)
+        ways = (between.http, between.grpc, between.service)
+        callers = [stack.enter_context(Traffic(way, SUNSET, WORDS, threads=1, callers=8, pause_s=0.05)) for way in ways]
 
-            def answered(decision: str, since: float) -> bool:
-                """Whether each protocol has got enough answers of one release since then."""
-                told = [[r["decision"] for sent, _, r in t.results if sent >= since] for t in both]
-                assert not http.failures + grpc.failures
-                return all(found.count(decision) >= MEANWHILE for found in told)
+        def all_told(decision: str, since: float) -> bool:
+            """Whether every caller has got enough answers of one release since then."""
+            assert not [failure for caller in callers for failure in caller.failures]
+            told = [[r["decision"] for sent, _, r in caller.results if sent >= since] for caller in callers]
+            return all(decisions.count(decision) >= MEANWHILE for decisions in told)
 
-            wait_until(lambda: answered("block", 0.0), 120)
-            assert Pod(harmful.spec, server).ready(), "the other pod is ready before this one goes"
-            between.add(server)
-            ending = kubelet.submit(harmful.terminate)
-            time.sleep(LATE_S)
-            between.remove(harmful.running)
-            moved = time.time()
-            stopped = ending.result()
-            wait_until(lambda: answered("allow", moved), 120)
-        late = [r["decision"] for t in both for sent, _, r in t.results if sent >= moved + 1]
-        assert http.failures + grpc.failures == []
-    assert set(late) == {"allow"}
+        wait_until(lambda: all_told("block", 0.0), 120)
+        assert Pod(harmful.spec, server).ready(), "the other pod is ready before this one goes"
+        between.add(server)
+        stopped, gone = delete(harmful, between), time.time()
+        wait_until(lambda: all_told("allow", gone), 120)
+        stack.close()
+        assert [failure for caller in callers for failure in caller.failures] == []
+        assert {r["decision"] for caller in callers for sent, _, r in caller.results if sent >= gone} == {"allow"}
     assert stopped.code == 0
-    assert "drained in" in stopped.said, "quiet, and not at the end of its patience"
+    assert "drained in" in stopped.said, "it became quiet before its patience ended"
