@@ -13,10 +13,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -48,12 +49,11 @@ class Upgrade:
     between: Proxy
     stack: ExitStack
     events: list[str] = field(default_factory=list)
-    started: int = 0
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def start(self, repository: Path, values: Values) -> Pod:
         """A new pod that is ready by its probe."""
-        self.started += 1
-        place = self.folder / f"pod{self.started}"
+        place = self.folder / f"pod{next(self.numbers)}"
         place.mkdir()
         began = time.monotonic()
         found = self.stack.enter_context(pod(place, values, f"--repository={repository}"))
@@ -137,8 +137,8 @@ def measure(folder: Path) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
         "",
-        f"The proxy learns {LATE_S:.0f} s late that a pod goes. HTTP and gRPC are balanced by request; `by connection` is",
-        "what a Service does. With the whole machine at work for a new pod's start, answers during the upgrade take longer.",
+        f"The proxy learns {LATE_S:.0f} s late that a pod goes. HTTP and gRPC are balanced by request, `by connection` as a",
+        "Service does. New pods start on the same cores that answer, hence the times during the upgrade.",
         "",
         "| event | s until ready, or of the drain | s from SIGTERM to the end |",
         "|---|---|---|",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -81,8 +82,9 @@ def execute(
     """A command as in a container: found on PATH, with the container's environment and nothing else."""
     own = {entry["name"]: entry["value"] for entry in container.get("env", ()) if "value" in entry}
     own = {name: value for name, value in own.items() if name != MODEL_STORE}
-    path = os.pathsep.join([str(COMMAND.parent), os.environ["PATH"]])
-    return subprocess.run(command, env={"PATH": path, **own}, capture_output=True, text=True, timeout=timeout_s)
+    own["PATH"] = os.pathsep.join([str(COMMAND.parent), os.environ["PATH"]])
+    own["TMPDIR"] = tempfile.gettempdir()  # where this machine's servers leave their heartbeat
+    return subprocess.run(command, env=own, capture_output=True, text=True, timeout=timeout_s)
 
 
 @contextmanager
