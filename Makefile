@@ -46,6 +46,11 @@ cluster-test: $(STAMP) ## the chart on a real Kubernetes control plane (2 min; b
 	@$(BIN)/python tests/deploy/tools.py cluster
 	@MODERATION_CLUSTER=1 $(BIN)/python -m pytest tests/deploy -k 'cluster or helm4 or helm_4'
 
+collector-test: $(STAMP) ## traces in OpenTelemetry's own collector (TIME; built from Go modules once: BUILD)
+	@$(BIN)/python tests/deploy/tools.py collector
+	@$(BIN)/moderation models build
+	@$(BIN)/python -m pytest tests/serving/test_observability.py -k trace
+
 TORCH := .venv-torch
 test-torch: $(STAMP) ## tests of training, INT8, EasyOCR, torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
 	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
@@ -98,6 +103,10 @@ bench-guard: $(STAMP) ## cost of access, limits and audit (3 min)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/guard.py
 
+bench-telemetry: $(STAMP) ## cost of latency summaries, traces and log lines (3 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/telemetry.py
+
 HOURS ?= 1
 soak: $(STAMP) ## a long mixed load with clients that crash: drift of throughput, memory, descriptors (HOURS=1)
 	@$(BIN)/moderation models build
@@ -149,4 +158,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout bench-rolling
+.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test collector-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout bench-rolling bench-telemetry

@@ -1,18 +1,26 @@
-"""An OTLP/HTTP receiver: what a collector's receiver does, with OpenTelemetry's own message definitions."""
+"""Who gets the server's traces: OpenTelemetry's own collector where `make collector-test` built it, else a small
+receiver with OpenTelemetry's own message definitions.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import yaml
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from deploy import tools
+from serving.conftest import free_ports, wait_until
 
 IDS = ("traceId", "spanId", "parentSpanId")
 
@@ -79,8 +87,59 @@ def _values(attributes: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def receiver() -> Iterator[Received]:
-    """A receiver on a free port until the end of the block."""
+def receiver(folder: Path) -> Iterator[Received]:
+    """A receiver on a free port until the end of the block.
+
+    Args:
+        folder: for files of the collector.
+    """
+    with _collector(folder) if tools.binary("otelcol").is_file() else _own() as received:
+        yield received
+
+
+@contextmanager
+def _collector(folder: Path) -> Iterator[Received]:
+    (port,) = free_ports(1)
+    written = folder / "traces.jsonl"
+    parts = {
+        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
+        "exporters": {"file": {"path": str(written), "flush_interval": "100ms"}},
+        "service": {
+            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
+            "telemetry": {"metrics": {"level": "none"}},
+        },
+    }
+    (folder / "collector.yaml").write_text(yaml.safe_dump(parts))
+    log = folder / "collector.log"
+    with log.open("wb") as output:
+        command = [str(tools.binary("otelcol")), f"--config={folder / 'collector.yaml'}"]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    received, ended = Received(f"http://127.0.0.1:{port}/v1/traces"), threading.Event()
+
+    def follow() -> None:
+        """Read what it writes, line by line, as soon as a line is whole."""
+        done = 0
+        while not ended.wait(0.1):
+            *lines, _ = written.read_text()[done:].split("\n") if written.exists() else [""]
+            for line in lines:
+                done += len(line) + 1
+                received.spans += spans(decode(line.encode(), "application/json"))
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        wait_until(lambda: "Everything is ready" in log.read_text() or process.poll() is not None, 30)
+        assert process.poll() is None, log.read_text()
+        yield received
+    finally:
+        ended.set()
+        follower.join(10)
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def _own() -> Iterator[Received]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -103,7 +103,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     }
     (folder / "security.yaml").write_text(yaml.safe_dump(security))
     with (
-        receiver() as traces,
+        receiver(folder) as traces,
         launched(
             folder,
             f"--repository={models}",
