@@ -100,8 +100,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder))
     head = (
-        f"# What telemetry costs\n\n{describe()}\n\nRerun: `make bench-telemetry`; {ROUNDS} rounds of {REQUESTS} requests, "
-        "one at a time. Ratios are each round's, to the first line: median (smallest-largest).\n"
+        f"# What telemetry costs\n\n{describe()}\n\nRerun: `make bench-telemetry`. {ROUNDS} rounds of {REQUESTS} "
+        "requests, one at a time. Ratios are each round's, to the first line: median (smallest-largest).\n"
     )
     table = ["| with | ms a request | ratio | CPU ms a request | ratio |", "|---|---|---|---|---|", *rows]
     RESULTS.write_text("\n".join((head, *table)) + "\n")
