@@ -122,6 +122,7 @@ def measure(folder: Path) -> list[str]:
             + f" | {dict(traffic.versions(contract.DECISION_LOGIC, changed))} |"
             for way, traffic in callers.items()
         ]
+        print(*rows, *upgrade.events, sep="\n", flush=True)
         contrasts = []
         before = counts(callers)
         kept, _ = upgrade.replace(new[0], newer, FOREVER, drain=False)

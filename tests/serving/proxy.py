@@ -14,8 +14,8 @@ from typing import Final
 from debian import binary, environment
 from serving.conftest import Running, free_ports, wait_until
 
-SLOTS: Final = 4
-"""Servers that can be behind it at a time."""
+SLOTS: Final = 8
+"""Servers that can have been behind it; a slot is not used twice, as its connections may live on."""
 WAYS: Final = {"http": ("http", ""), "grpc": ("http", "proto h2"), "service": ("tcp", "")}
 """Name of each way in → mode and protocol: by request for both protocols; `service` by connection and without a look
 inside, as a Service of Kubernetes is, to the gRPC port."""
