@@ -46,7 +46,7 @@ cluster-test: $(STAMP) ## the chart on a real Kubernetes control plane (2 min; b
 	@$(BIN)/python tests/deploy/tools.py cluster
 	@MODERATION_CLUSTER=1 $(BIN)/python -m pytest tests/deploy -k 'cluster or helm4 or helm_4'
 
-collector-test: $(STAMP) ## traces in OpenTelemetry's own collector (TIME; built from Go modules once: BUILD)
+collector-test: $(STAMP) ## traces in OpenTelemetry's own collector (40 s; built from Go modules once: 2 min)
 	@$(BIN)/python tests/deploy/tools.py collector
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest tests/serving/test_observability.py -k trace
