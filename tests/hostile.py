@@ -71,6 +71,21 @@ def gif(frames: int, canvas: tuple[int, int] = (64, 48)) -> bytes:
     return body + frame * frames + b"\x3b"
 
 
+def growing_gif(disposal: int) -> bytes:
+    """A GIF on a small canvas whose second frame says that it has 65535 x 65535 pixels.
+
+    Args:
+        disposal: what is done with that frame afterwards: 1 it stays, 2 background, 3 what was there before.
+    """
+    plain = encoded(noise(), "GIF", save_all=True, append_images=[noise().rotate(90), noise().rotate(180)], disposal=2)
+    places = [at for at in range(len(plain)) if plain.startswith(b"\x21\xf9\x04", at)]
+    control, frame = places[1], plain.index(b"\x2c", places[1] + 8)
+    grown = bytearray(plain)
+    grown[control + 3] = disposal << 2
+    grown[frame + 5 : frame + 9] = struct.pack("<HH", 65535, 65535)
+    return bytes(grown)
+
+
 def lzw_bomb() -> bytes:
     """A GIF whose one frame of 65535 by 700 pixels is filled by the longest codes of LZW."""
     return encoded(Image.new("P", (65535, 700)), "GIF")
@@ -111,6 +126,8 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "scans: a progressive JPEG with 2000 of them", scan_bomb(2000)
     yield "frames: a GIF with 100000", gif(100_000)
     yield "frames: a GIF with 1500 on 8000 x 6000", gif(1500, (8000, 6000))
+    for disposal in (1, 2, 3):
+        yield f"dimensions: a GIF whose second frame has 65535 x 65535, disposal {disposal}", growing_gif(disposal)
     yield "LZW: a GIF of 46 million pixels", lzw_bomb()
     yield "dimensions: a GIF of 65535 x 65535", gif(1, (65535, 65535))
     yield "dimensions: a WebP of 16777216 x 16777216", webp_header(1 << 24, 1 << 24)

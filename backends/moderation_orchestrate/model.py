@@ -19,6 +19,7 @@ from moderation.pipeline.items import Item, parse
 from moderation.pipeline.release import Release
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
+from moderation.serving.memory import Sweeper
 from moderation.serving.metrics import Metrics
 from moderation.serving.routing import Context, Routing
 from moderation.telemetry.log import RequestLog
@@ -39,6 +40,7 @@ class TritonPythonModel:
             self.metrics.watch_machine()
         if reference := Reference.load(folder):
             self.metrics.add(*reference.samples())
+        self.sweeper = Sweeper()
 
     def finalize(self) -> None:
         """The audit log gets what still waits."""
@@ -48,7 +50,9 @@ class TritonPythonModel:
     async def execute(self, requests: list[Any]) -> list[Any]:
         """All requests of the batch at once, each item on its own."""
         use_wide_executor()
-        return list(await asyncio.gather(*(self._answer(request) for request in requests)))
+        responses = list(await asyncio.gather(*(self._answer(request) for request in requests)))
+        self.sweeper.sweep()
+        return responses
 
     async def _answer(self, request: Any) -> Any:
         started = time.perf_counter()

@@ -10,6 +10,7 @@ import numpy as np
 from moderation.errors import InputError
 from moderation.images.pipeline import PreprocessConfig, preprocess
 from moderation.serving import adapter
+from moderation.serving.memory import DECODER_BYTES, confine
 
 _NO_PIXELS = np.zeros((1, 1, 1, 3), np.uint8)
 
@@ -18,6 +19,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self.name = args["model_name"]
         self.config = PreprocessConfig.from_parameters(adapter.parameters(args))
+        confine(DECODER_BYTES)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One image a request: decoding does not batch."""

@@ -4,7 +4,8 @@
 
 Pictures are changed by structure (chunks, segments and boxes are exchanged, repeated, cut, their lengths and sizes
 changed) and by bytes; policies by their tree. Anything but a decoded picture, a loaded policy or one of our own errors
-is a find: its input goes to tests/bench/seeds/ and the run ends with exit code 1.
+is a find, and so is what needs more memory than a decoder gets, or too long: its input goes to tests/bench/seeds/ and
+the run ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ from moderation.images.pipeline import PreprocessConfig, preprocess  # noqa: E40
 from moderation.launcher.run import REPOSITORY  # noqa: E402
 from moderation.policy.load import load  # noqa: E402
 from moderation.samples import render  # noqa: E402
+from moderation.serving.memory import confine  # noqa: E402
 
 SEEDS = Path(__file__).parent / "seeds"
 RESULTS = Path(__file__).parent / "results" / "fuzz.md"
+MEMORY = 2 << 30
+"""Bytes that an input may take on top of the process, as in the preprocessor's own (moderation.serving.memory)."""
 SLOW_S = 10.0
 """An input that takes longer is a find: nothing of this size needs a tenth of it."""
 MARKS = re.compile(
@@ -93,7 +97,7 @@ def picture(data: bytes) -> str:
     try:
         preprocess(data, PreprocessConfig())
     except InputError as error:
-        return error.reason
+        return "unexpected out_of_memory" if error.reason == "out_of_memory" else error.reason
     return "decoded"
 
 
@@ -175,14 +179,14 @@ class Policies:
 
 
 def fuzz(name: str, make: Callable[[], bytes], read: Callable[[bytes], str], until: float) -> tuple[Counter[str], int]:
-    """Read made inputs until a moment.
+    """Read made inputs until this process has used so many seconds of processor time.
 
     Returns:
         How often each outcome was, and how many finds were kept.
     """
     outcomes: Counter[str] = Counter()
     finds = 0
-    while time.monotonic() < until:
+    while time.process_time() < until:
         data = make()
         started = time.monotonic()
         try:
@@ -210,6 +214,7 @@ def main() -> None:
     corpus = [*render().values(), *(hostile.encoded(hostile.noise(), kind) for kind in ("WEBP", "BMP", "TIFF", "AVIF"))]
     corpus += [hostile.encoded(hostile.noise(), "JPEG", progressive=True), hostile.gif(5), hostile.exif_loop()]
     process, lines, total = psutil.Process(), [], 0
+    confine(MEMORY)
     with tempfile.TemporaryDirectory() as folder:
         policies = Policies(Path(folder))
         jobs: tuple[tuple[str, Callable[[], bytes], Callable[[bytes], str]], ...] = (
@@ -218,15 +223,14 @@ def main() -> None:
         )
         for name, make, read in jobs:
             before = process.memory_info().rss / 1e6
-            outcomes, finds = fuzz(name, make, read, time.monotonic() + wanted.minutes * 30)
+            outcomes, finds = fuzz(name, make, read, time.process_time() + wanted.minutes * 30)
             total += finds
             top = ", ".join(f"{kind} {number}" for kind, number in outcomes.most_common(12))
             grown_mb = process.memory_info().rss / 1e6 - before
             lines.append(f"| {name} | {sum(outcomes.values())} | {finds} | {grown_mb:+.0f} | {top} |")
             print(lines[-1], flush=True)
-    head = (
-        f"# Fuzzing\n\n{describe()}\n\n{wanted.minutes:g} minutes, seed {wanted.seed}. Rerun: `make fuzz MINUTES=10`.\n"
-    )
+    spent = f"{wanted.minutes:g} minutes of processor time, seed {wanted.seed}"
+    head = f"# Fuzzing\n\n{describe()}\n\n{spent}. Rerun: `make fuzz MINUTES=10`.\n"
     table = ["| reads | inputs | finds | MB grown | outcomes |", "|---|---|---|---|---|", *lines]
     RESULTS.write_text(head + "\n" + "\n".join(table) + "\n")
     sys.exit(1 if total else 0)

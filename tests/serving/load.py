@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from moderation.client import Client
 from moderation.errors import ModerationError
@@ -15,6 +16,9 @@ from moderation.samples import EXPECTED, render
 
 SAMPLES = render()
 NAMES = ("threat.jpg", "sunset.png", "scam.webp", "notice.jpg")
+_SILENCE: Final = re.compile(
+    r"no answer from|Socket closed|[Cc]onnection (reset|refused)|failed to connect|DEADLINE_EXCEEDED|recvmsg"
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Outcome:
     decision: str
     unknown: tuple[str, ...] = ()
     detail: str = ""
+
+    @property
+    def unanswered(self) -> bool:
+        """No reply of any kind: the connection broke, or the client's patience ended."""
+        return self.decision == "error" and bool(_SILENCE.search(self.detail))
 
     @property
     def right(self) -> bool:
@@ -62,6 +71,10 @@ class Protocol:
         """Outcomes that must never be."""
         return [o for o in self.outcomes if o.wrong]
 
+    def unanswered(self, moment: float) -> int:
+        """Requests without any reply since a moment."""
+        return sum(o.unanswered for o in self.since(moment))
+
     def noticed(self, moment: float) -> float:
         """Seconds from a moment to the first reply that shows it; 0 when none did."""
         return next((o.at - moment for o in self.since(moment) if not o.right), 0.0)
@@ -83,6 +96,12 @@ def ask(client: Client, name: str, **more: Any) -> Outcome:
     except ModerationError as error:
         return Outcome(time.monotonic(), name, "error", detail=error.message)
     return Outcome(time.monotonic(), name, result["decision"], tuple(result["unknown"]))
+
+
+def ask_once(url: str, name: str, **more: Any) -> Outcome:
+    """One request on a connection of its own."""
+    with Client(url) as client:
+        return ask(client, name, **more)
 
 
 @contextmanager

@@ -185,6 +185,27 @@ def test_concurrency_is_bounded(guarded: Guarded) -> None:
             assert client.moderate([PICTURE])
 
 
+def test_a_cancelled_call_gives_its_place_back(guarded: Guarded) -> None:
+    """Promise: a caller that cancels at whatever moment does not use up its quota for ever."""
+    token = guarded.provider.token("narrow")
+    client = tritonclient.grpc.InferenceServerClient(guarded.running.grpc.split("//")[1])
+    tensor = tritonclient.grpc.InferInput("IMAGE", [1, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[PICTURE]], dtype=np.object_))
+    for pause in (0.0, 0.005, 0.02, 0.05, 0.1, 0.2):
+        call = client.async_infer(contract.ENTRY, [tensor], lambda result, error: None, headers=bearer(token))
+        time.sleep(pause)
+        call.cancel()
+
+    def decided() -> bool:
+        try:
+            with guarded.client("grpc", token) as again:
+                return bool(again.moderate([PICTURE]))
+        except ServerError:
+            return False
+
+    wait_until(decided, 15)
+
+
 def test_limits_of_a_tenant_are_narrower(guarded: Guarded, protocol: str) -> None:
     """Promise: images a request, bytes and pixels of an image are bounded for each tenant."""
     with guarded.client(protocol, guarded.provider.token("small")) as client:

@@ -20,7 +20,7 @@ from moderation.bring.spec import parse
 from moderation.bring.wishes import Wishes
 from moderation.cli.main import app
 from moderation.errors import ModelBuildError
-from moderation.models import manifest, sources, store
+from moderation.models import manifest, record, sources, store
 from moderation.models.build import build_all
 from moderation.ocr.ctc import load_characters
 from moderation.serving.network import OpenVinoNetwork
@@ -317,7 +317,7 @@ def test_sources_have_a_form(repository: Path, source: str, words: str) -> None:
 
 def test_a_url_stays_a_reference(repository: Path, tmp_path: Path, nsfw: Path, https: str) -> None:
     """Promise: the manifest keeps address and digest instead of a copy; another digest is refused."""
-    digest = sources.sha256(redness(tmp_path / "www" / "mine.onnx"))
+    digest = record.sha256(redness(tmp_path / "www" / "mine.onnx"))
     source = f"url:{https}/mine.onnx#sha256={digest}"
     bring(repository, contract.SAFETY_CLASSIFIER, source, labels=nsfw, activation="softmax")
     assert [p.name for p in (repository / contract.SAFETY_CLASSIFIER / "1").iterdir()] == ["model.yaml"]

@@ -12,7 +12,7 @@ import pytest
 from moderation import contract
 from moderation.errors import ModelBuildError
 from moderation.launcher.run import REPOSITORY
-from moderation.models import manifest, sources, store
+from moderation.models import manifest, record, sources, store
 from moderation.models.build import build_all
 
 DETECTOR = REPOSITORY / contract.SAFETY / "1" / "model.yaml"
@@ -72,9 +72,9 @@ def test_a_build_is_deterministic(repository: Path) -> None:
     """Promise: the same inputs give the same bytes."""
     steps_of(repository)
     (entry,) = store.entries(repository)
-    first = json.loads((entry.folder / store.RECORD).read_text())["files"]
+    first = json.loads((entry.folder / record.FILE).read_text())["files"]
     build_all(repository, [], lambda *_: None, force=True)
-    assert json.loads((entry.folder / store.RECORD).read_text())["files"] == first
+    assert json.loads((entry.folder / record.FILE).read_text())["files"] == first
 
 
 def test_surgery_keeps_the_best_anchors(repository: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_url_is_a_source(repository: Path, https: str, tmp_path: Path) -> None
     onnx = sources.fetch(original.source, path.parent, repository)
     (tmp_path / "www" / "model.onnx").write_bytes(onnx.read_bytes())
     head, tail = path.read_text().split("source:\n")[0], path.read_text().split("graph:\n")[1]
-    source = f"source:\n  kind: url\n  url: {https}/model.onnx\n  sha256: {sources.sha256(onnx)}\n"
+    source = f"source:\n  kind: url\n  url: {https}/model.onnx\n  sha256: {record.sha256(onnx)}\n"
     path.write_text(f"{head}{source}graph:\n{tail}")
     assert steps_of(repository)[-1] == "done"
     (entry,) = store.entries(repository)

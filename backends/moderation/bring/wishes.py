@@ -12,7 +12,7 @@ from moderation import contract
 from moderation.bring.inspect import SIDES, Facts
 from moderation.bring.origin import NETWORK, Origin
 from moderation.errors import ModelBuildError
-from moderation.models import sources
+from moderation.models import record
 from moderation.models.labels import Label
 from moderation.models.manifest import Input
 
@@ -162,7 +162,7 @@ def compose(role: str, facts: Facts, origin: Origin, wishes: Wishes, labels: Seq
         "source": (
             origin.url.model_dump()
             if origin.url
-            else {"kind": "file", "path": NETWORK, "sha256": sources.sha256(origin.onnx)}
+            else {"kind": "file", "path": NETWORK, "sha256": record.sha256(origin.onnx)}
         ),
         "graph": graph,
     }

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from moderation import contract
 from moderation.client.address import Address
+from moderation.client.certificates import Certificates
 from moderation.errors import InputError, ServerError
 
 TOKEN: Final = "MODERATION_TOKEN"  # noqa: S105 - the name of a variable
@@ -27,13 +28,22 @@ class Client:
         timeout_s: longest wait for an answer.
         headers: sent with each request, for example `{"authorization": "Bearer …"}`; without that one, the token in
             the environment variable MODERATION_TOKEN is sent, where there is one.
+        certificates: for TLS; by default those that the environment names.
 
     Raises:
-        ConfigError: the address is none.
+        ConfigError: the address is none, or a certificate is missing.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 30.0, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 30.0,
+        headers: dict[str, str] | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         address = Address.parse(url)
+        shown = (certificates or Certificates.from_environment()) if address.secure else None
         self.url = url
         self._timeout_s = timeout_s
         token = os.environ.get(TOKEN)
@@ -44,12 +54,15 @@ class Client:
         if self._grpc:
             from tritonclient import grpc as protocol
 
-            self._client: Any = protocol.InferenceServerClient(target, ssl=address.secure)
+            self._client: Any = protocol.InferenceServerClient(target, **(shown.for_grpc() if shown else {}))
         else:
             from tritonclient import http as protocol
 
             self._client = protocol.InferenceServerClient(
-                target + address.path, ssl=address.secure, network_timeout=timeout_s, connection_timeout=timeout_s
+                target + address.path,
+                network_timeout=timeout_s,
+                connection_timeout=timeout_s,
+                **(shown.for_http(address.host) if shown else {}),
             )
         self._protocol: Any = protocol
 
@@ -61,6 +74,7 @@ class Client:
         policy: str | None = None,
         request_id: str = "",
         versions: str = "",
+        deadline_ms: int | None = None,
     ) -> list[dict[str, Any]]:
         """RESULT of each image, in order (schemas/result.schema.json).
 
@@ -70,6 +84,7 @@ class Client:
             policy: profile of the policy, for all.
             request_id: comes back in RESULT.
             versions: `model:version` with commas, for testers of versions that the routes list.
+            deadline_ms: longest time that the server may take; it has a limit of its own.
 
         Raises:
             InputError: the server refused the request, or its only image. In a request of several images a bad one is
@@ -86,8 +101,11 @@ class Client:
         if policy is not None:
             inputs.append(self._tensor("POLICY", [policy.encode()] * len(images)))
         extra: dict[str, Any] = {"client_timeout": self._timeout_s} if self._grpc else {}
-        if versions:
-            extra["parameters"] = {"versions": versions}
+        parameters: dict[str, str | int] = {"versions": versions} if versions else {}
+        if deadline_ms is not None:
+            parameters["deadline_ms"] = deadline_ms
+        if parameters:
+            extra["parameters"] = parameters
         try:
             answer = self._client.infer(
                 contract.ENTRY,

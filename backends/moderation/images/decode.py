@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,10 +23,8 @@ from moderation.images.scans import count_scans
 
 Pixels = npt.NDArray[np.uint8]
 
-# Our own limit is checked on the header, with a better message than Pillow's.
-Image.MAX_IMAGE_PIXELS = None
-
 _WHITE: Final = 255
+_NUMBER: Final = re.compile(r"\d+")
 _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
     2: lambda p: p[:, ::-1],
     3: lambda p: p[::-1, ::-1],
@@ -66,9 +65,10 @@ def decode(data: bytes, limits: Limits) -> Decoded:
         InputError: the file is empty, too large, of an unknown format, broken or truncated; `reason` says which.
     """
     limits.check_bytes(len(data))
-    with _refusals(data), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+    with _refusals(data, limits), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
         name = _format_name(image.format)
         limits.check_size(*image.size)  # before anything else: Pillow decodes a PNG to look for its EXIF
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # whatever else has a size in this file
         if is_jpeg(data):
             limits.check_scans(count_scans(data, limits.max_scans))
         orientation = _orientation(image)
@@ -103,14 +103,19 @@ def sample_frames(count: int, examined: int) -> list[int]:
 
 
 @contextmanager
-def _refusals(data: bytes) -> Iterator[None]:
+def _refusals(data: bytes, limits: Limits) -> Iterator[None]:
     """Turn whatever a decoder raises on hostile bytes into one InputError that carries none of them."""
+    # Our own limit is checked on the header, with a better message. Pillow's own counts for what the header does not
+    # say: frames of a GIF that are larger than its canvas, tiles of a TIFF.
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about odd metadata of files that decode well
             yield
     except InputError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _bomb(error, limits) from None
     except UnidentifiedImageError:
         raise unsupported(data) from None
     except MemoryError:
@@ -123,6 +128,18 @@ def _refusals(data: bytes) -> Iterator[None]:
         raise InputError(
             f"the image cannot be decoded ({type(error).__name__}): its data is broken", reason="corrupt"
         ) from None
+
+
+def _bomb(error: Exception, limits: Limits) -> InputError:
+    """Pillow's refusal of a size in our words; it names the number of pixels first."""
+    found = _NUMBER.search(str(error))
+    return InputError(
+        f"the image, or a frame of it, has {found[0] if found else 'too many'} pixels; at most {limits.max_pixels} are "
+        "accepted",
+        reason="too_many_pixels",
+        limit=limits.max_pixels,
+        value=int(found[0]) if found else None,
+    )
 
 
 def _format_name(name: str | None) -> str:

@@ -19,7 +19,7 @@ FORWARDED_HEADERS: Final = "(?i)(authorization|x-request-id|x-subject|x-tenant|t
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """What a person chooses about one run, and the `engine` that its networks run on."""
+    """What a person chooses about one run."""
 
     repository: Path
     backends: Path
@@ -32,7 +32,6 @@ class ServeOptions:
     extra: tuple[str, ...] = ()
     telemetry: Telemetry = field(default_factory=Telemetry)
     response_cache_mb: int = 0
-    engine: str = "openvino"
 
 
 def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[str]) -> list[str]:
@@ -52,8 +51,7 @@ def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[s
         f"--grpc-address={options.address}",
         f"--grpc-port={options.ports.grpc}",
         f"--metrics-port={options.ports.metrics}",
-        # cost and saturation of a GPU are counted from these; without one there are none
-        f"--allow-gpu-metrics={'true' if options.engine == 'tensorrt' else 'false'}",
+        "--allow-gpu-metrics=false",
         f"--http-header-forward-pattern={FORWARDED_HEADERS}",
         f"--grpc-header-forward-pattern={FORWARDED_HEADERS}",
         f"--exit-timeout-secs={options.exit_timeout_s}",

@@ -6,6 +6,7 @@ launcher does see it. Standard library only: a probe runs every few seconds and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -13,6 +14,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_ROOM: Final = 2048
+"""Characters of a heartbeat; those of all models in trouble fit."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,21 @@ def file(http_port: int) -> Path:
 
 
 def beat(path: Path, troubled: Mapping[str, float]) -> None:
-    """Write a heartbeat, whole or not at all.
+    """Write a heartbeat, whole or not at all; on a full disk over the last one.
 
     Args:
         path: from `file`.
         troubled: model → `time.monotonic()` at which it was found to lack a process.
     """
     half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_text(json.dumps({"at": time.monotonic(), "troubled": dict(troubled)}))
-    half.replace(path)
+    text = json.dumps({"at": time.monotonic(), "troubled": dict(troubled)})
+    try:
+        half.write_text(text.ljust(_ROOM))
+        half.replace(path)
+    except OSError:  # disk full: what is there already has room for it
+        half.unlink(missing_ok=True)
+        with contextlib.suppress(OSError), path.open("r+") as file:
+            file.write(text.ljust(_ROOM))
 
 
 def read(path: Path) -> Beat | None:

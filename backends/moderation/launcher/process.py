@@ -23,6 +23,9 @@ POLL_S: Final = 0.25
 """How often the supervisor looks at the stub processes; bounds the time to notice a death."""
 STOPPED_S: Final = 3.0
 """A stub that is stopped for longer is ended and replaced; debuggers stop a process for moments only."""
+LINGER_S: Final = 20.0
+"""Time for the old instances of a healed model, longer than any request's deadline. One whose process was killed in the
+middle of a request keeps the others waiting for it for ever (24.10), with all their memory."""
 _LOADED: Final = re.compile(r"successfully loaded '([^']+)'")
 _DRAINED: Final = "All models are stopped, unloading models"
 """What 24.10 says once no request is in flight any more (core src/server.cc)."""
@@ -89,7 +92,8 @@ class Server:
         with self.log.open("ab", buffering=0) as file:
             for line in stream:
                 text = line.decode(errors="replace")
-                file.write(dump(from_triton(text)).encode() if self._json_log else line)
+                with contextlib.suppress(OSError):  # disk full: lines are lost, but a pipe that nobody reads would
+                    file.write(dump(from_triton(text)).encode() if self._json_log else line)  # stop the server
                 if found := _LOADED.search(text):
                     self._on_event(found[1], "loaded", "")
                 elif _DRAINED in text:
@@ -153,8 +157,8 @@ class Server:
         return found
 
     def kill_stub(self, pid: int) -> None:
-        """End a stub for good."""
-        with contextlib.suppress(psutil.Error):
+        """End a stub for good, if it is still there."""
+        with contextlib.suppress(psutil.Error, KeyError):
             self._children[pid].kill()
 
     def stop(self, grace_s: float, entry: str = "") -> int:
@@ -234,6 +238,7 @@ class Supervisor:
         self._known = server.stubs()
         self._suspects: set[str] = set()
         self._stopped: dict[int, float] = {}
+        self._replaced: dict[int, float] = {}
 
     def check(self) -> None:
         """Look once; reload every model that lost a stub and now has fewer than it should.
@@ -244,6 +249,7 @@ class Supervisor:
         """
         alive = self._server.stubs()
         self._end_stopped()
+        self._end_replaced()
         self._suspects |= {self._known[pid] for pid in self._known.keys() - alive.keys()}
         self._known = alive
         for model in sorted(self._suspects):
@@ -258,6 +264,13 @@ class Supervisor:
             if now - since > STOPPED_S:
                 self._server.kill_stub(pid)
 
+    def _end_replaced(self) -> None:
+        """Old instances of a healed model that are still there when nobody can wait for them any more."""
+        now = time.monotonic()
+        for pid in [pid for pid, since in self._replaced.items() if now - since > LINGER_S]:
+            self._server.kill_stub(pid)
+            del self._replaced[pid]
+
     def _examine(self, model: str, alive: int) -> None:
         control = self._server.control
         wanted = control.instances(model) if control.ready(model) else 0
@@ -268,7 +281,9 @@ class Supervisor:
             started = time.monotonic()
             self.troubled.setdefault(model, started)
             self._on_trouble()
+            old = [pid for pid, name in self._server.stubs().items() if name == model]
             control.reload(model)
+            self._replaced |= dict.fromkeys(old, time.monotonic())
             self._known = self._server.stubs()
             self.troubled.pop(model)
             self._on_heal(model, time.monotonic() - started)

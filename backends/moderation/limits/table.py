@@ -51,7 +51,7 @@ class Table:
             with self._lock:
                 size = (floats + integers) * _CELL
                 if os.fstat(self._descriptor).st_size < size:
-                    os.ftruncate(self._descriptor, size)
+                    os.posix_fallocate(self._descriptor, 0, size)  # a hole that finds no room later is a SIGBUS
                 memory = memoryview(mmap.mmap(self._descriptor, size))
         except (OSError, TimeoutError) as error:
             raise ConfigError(f"the table of quotas {path} cannot be used: {error}") from None

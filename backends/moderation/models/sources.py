@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import shutil
@@ -13,23 +12,10 @@ from typing import Final
 
 from moderation.errors import ModelBuildError
 from moderation.models.manifest import FileSource, PackageSource, Source, UrlSource
+from moderation.models.record import sha256
 
 MAX_BYTES: Final = 4 << 30
 _CHUNK: Final = 1 << 20
-
-
-def sha256(path: Path) -> str:
-    """Digest of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow(path)
-
-
-def _slow(path: Path) -> str:
-    total = hashlib.sha256()  # Python 3.10 has no file_digest
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            total.update(chunk)
-    return total.hexdigest()
 
 
 def digest(source: Source, folder: Path) -> str:

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
-import json
 import os
 import shutil
 import tempfile
@@ -21,11 +20,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from moderation.errors import ModelBuildError
-from moderation.models import sources
+from moderation.models import record, sources
 from moderation.models.manifest import Manifest, load, manifests
 
 ENVIRONMENT: Final = "MODERATION_MODEL_STORE"
-RECORD: Final = "build.json"
 _CODE: Final = ("surgery.py", "build.py")
 State = Literal["built", "missing", "damaged"]
 
@@ -84,7 +82,7 @@ def _ranges(path: Path, manifest: Manifest) -> str:
         return ""
     file = path.parent / manifest.int8
     try:
-        return sources.sha256(file)
+        return record.sha256(file)
     except OSError as error:
         raise ModelBuildError(f"{file} cannot be read: {error.strerror}") from None
 
@@ -109,7 +107,7 @@ class Entry:
         """Whether the folder is there and holds what was built."""
         if not self.folder.is_dir():
             return "missing"
-        return "built" if _intact(self.folder) else "damaged"
+        return "damaged" if record.damaged(self.folder) else "built"
 
     def size(self) -> int:
         """Bytes of the built files."""
@@ -144,14 +142,6 @@ def artefacts(repository: Path, target: Target | None = None) -> dict[tuple[str,
     return {(e.model, e.version): e.folder for e in entries(repository, target) if e.state() == "built"}
 
 
-def _intact(folder: Path) -> bool:
-    try:
-        files: dict[str, str] = json.loads((folder / RECORD).read_text())["files"]
-        return all(sources.sha256(folder / name) == digest for name, digest in files.items())
-    except (OSError, ValueError, KeyError, AttributeError):
-        return False
-
-
 @contextlib.contextmanager
 def locked(entry: Entry) -> Iterator[None]:
     """One build of a network at a time, also between processes."""
@@ -178,9 +168,7 @@ def put(entry: Entry, write: Callable[[Path], None]) -> None:
         raise ModelBuildError(f"{parent} cannot be written: {error.strerror}; set {ENVIRONMENT}") from None
     try:
         write(scratch)
-        files = {p.name: sources.sha256(p) for p in sorted(scratch.iterdir())}
-        record = {"model": entry.model, "version": entry.manifest.version, "engine": entry.engine, "files": files}
-        (scratch / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+        record.write(scratch, {"model": entry.model, "version": entry.manifest.version, "engine": entry.engine})
         for path in scratch.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())

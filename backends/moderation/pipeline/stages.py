@@ -85,8 +85,7 @@ async def judge(run: Run, frames: Array) -> Opinion:
 
 async def read(run: Run, frames: Array, info: Mapping[str, Any], act: Act) -> list[dict[str, Any]]:
     """Text of every examined frame; a line that stands still is reported once, at its first frame."""
-    readers = {model: str(run.release.versions[model]) for model in contract.READERS if model in run.release.versions}
-    settings = {**readers, **CHECK_FIRST} if act == "check" else readers
+    settings = CHECK_FIRST if act == "check" else {}
     answers = await asyncio.gather(
         *(run.stage(contract.OCR, {"PIXELS": frame}, ["TEXT", "SCORE", "QUAD"], settings) for frame in frames)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -24,7 +25,7 @@ class LiveItems:
     def __init__(self, path: Path, slot: int) -> None:
         self.path = path
         with path.open("a+b") as file:
-            file.truncate(SLOTS * 4)
+            os.posix_fallocate(file.fileno(), 0, SLOTS * 4)  # a hole that finds no room later is a SIGBUS
             self._counts = np.frombuffer(mmap.mmap(file.fileno(), SLOTS * 4), np.uint32)
         self._slot = slot % SLOTS
         self._counts[self._slot] = 0

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from moderation.errors import ConfigError
+from moderation.models import record
 
 MODEL_FILE: Final = "model.xml"
 PRECISIONS: Final = ("auto", "f32")
@@ -31,7 +32,7 @@ class OpenVinoNetwork:
             costs the time of several runs (measured: 40-100 ms), and a dynamic batcher makes batches of every size.
 
     Raises:
-        ConfigError: not built, or no such precision or sizes.
+        ConfigError: not built, changed since it was built, or no such precision or sizes.
     """
 
     def __init__(self, folder: Path, threads: int, precision: str = "f32", rows: Sequence[int] = ()) -> None:
@@ -43,6 +44,7 @@ class OpenVinoNetwork:
         path = folder / MODEL_FILE
         if not path.is_file():
             raise ConfigError(f"no {MODEL_FILE} in {folder}; build it with `moderation models build`")
+        record.check(folder)
         compiled = ov.Core().compile_model(
             path,
             "CPU",
