@@ -27,15 +27,16 @@ run: $(STAMP) ## start the server, moderate the samples, keep serving until Ctrl
 	@$(BIN)/moderation models build
 	@exec $(BIN)/moderation serve --demo
 
-prometheus: ## prometheus and promtool for the tests, from Debian's package (5 s, cached)
-	@bash tests/deploy/prometheus.sh
+debian-tools: ## prometheus, promtool and haproxy for the tests, from Debian's packages (10 s, cached)
+	@bash tests/deploy/debian.sh prometheus promtool
+	@bash tests/deploy/debian.sh haproxy haproxy 'lua|opentracing'
 
-test: $(STAMP) prometheus ## the whole suite against a real tritonserver
+test: $(STAMP) debian-tools ## the whole suite against a real tritonserver
 	@$(MAKE) --no-print-directory chart-tools || echo "tools for the chart are missing: its tests will be skipped"
 	@$(BIN)/moderation models build
 	@$(BIN)/python -m pytest
 
-chart-tools: $(STAMP) ## helm, kubeconform, helm-docs, schemas, built from Go modules (4 min once)
+chart-tools: $(STAMP) ## helm, kubeconform, helm-docs, schemas, built from Go modules (4 min once); Helm's SDK where there is no Go
 	@$(BIN)/python tests/deploy/tools.py chart
 
 chart-readme: $(STAMP) ## renew the chart's README from the comments of its values
@@ -45,12 +46,18 @@ cluster-test: $(STAMP) ## the chart on a real Kubernetes control plane (2 min; b
 	@$(BIN)/python tests/deploy/tools.py cluster
 	@MODERATION_CLUSTER=1 $(BIN)/python -m pytest tests/deploy -k 'cluster or helm4 or helm_4'
 
+collector-test: $(STAMP) ## traces in OpenTelemetry's own collector (40 s; built from Go modules once: 2 min)
+	@$(BIN)/python tests/deploy/tools.py collector
+	@$(BIN)/moderation models build
+	@$(BIN)/python -m pytest tests/serving/test_observability.py -k trace
+
 TORCH := .venv-torch
 test-torch: $(STAMP) ## tests of training, INT8, EasyOCR, torch:, timm: and hf: sources, in an environment of 7 GB (4 min)
 	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes --no-deps -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --editable '.[easyocr,import,train]' 'numpy<2'
-	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py tests/unit/test_easyocr.py tests/unit/test_quantise_nncf.py
+	@$(TORCH)/bin/python -m pytest tests/unit/test_bring_torch.py tests/unit/test_train.py tests/unit/test_easyocr.py tests/unit/test_quantise_nncf.py \
+	  tests/quality/test_ocr_accuracy.py::test_easyocr_with_its_own_weights
 
 BENCH_ENV := .venv-bench
 $(BENCH_ENV)/.made: requirements.txt pyproject.toml | $(STAMP)
@@ -81,6 +88,10 @@ bench-rollout: $(STAMP) ## releases while callers keep sending, and what a shado
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/rollout.py
 
+bench-rolling: $(STAMP) debian-tools ## a rolling upgrade of two pods under load: failures, times, drains (5 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/rolling.py
+
 bench-networks: $(STAMP) ## networks alone: INT8 and FP32, reading step by step, starts (6 min)
 	@$(BIN)/python tests/bench/networks.py
 
@@ -91,6 +102,10 @@ decisions: $(STAMP) ## record what is decided over the real images (FILE=before.
 bench-guard: $(STAMP) ## cost of access, limits and audit (3 min)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/guard.py
+
+bench-telemetry: $(STAMP) ## cost of latency summaries, traces and log lines (3 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/telemetry.py
 
 bench-fairness: $(STAMP) ## a photo's time beside pages of text and beside the largest pictures (5 min)
 	@$(BIN)/moderation models build
@@ -147,4 +162,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run prometheus chart-tools chart-readme cluster-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout bench-fairness
+.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test collector-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout bench-rolling bench-telemetry bench-fairness

@@ -18,6 +18,8 @@ OCR: Final = "ocr-engine"
 TEXT_DETECTOR: Final = "text-detector"
 TEXT_RECOGNIZER: Final = "text-recognizer"
 DECISION_LOGIC: Final = "moderation-decision-logic"
+READERS: Final = (TEXT_DETECTOR, TEXT_RECOGNIZER)
+"""Called by ocr-engine, in the versions that the entry model names."""
 
 DECISIONS: Final = ("allow", "review", "block")
 """From weakest to strongest; the strongest matching action decides."""

@@ -10,7 +10,7 @@ import numpy as np
 import triton_python_backend_utils as pb
 
 from moderation import contract
-from moderation.ocr.ctc import load_characters
+from moderation.ocr.ctc import NEWEST, Characters
 from moderation.ocr.engines import build
 from moderation.ocr.read import Line
 from moderation.serving import adapter
@@ -21,10 +21,8 @@ from moderation.serving.memory import Sweeper
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self.name = args["model_name"]
-        recognizer = Path(pb.get_model_dir()).parents[1] / contract.TEXT_RECOGNIZER
-        self.engine = build(
-            adapter.parameters(args), lambda: load_characters(newest_version(recognizer) / "characters.txt")
-        )
+        self.characters = Characters(Path(pb.get_model_dir()).parents[1] / contract.TEXT_RECOGNIZER)
+        self.engine = build(adapter.parameters(args), lambda: self.characters.of(NEWEST))
         self.sweeper = Sweeper()
 
     async def execute(self, requests: list[Any]) -> list[Any]:
@@ -36,21 +34,28 @@ class TritonPythonModel:
 
     async def _answer(self, request: Any) -> Any:
         try:
-            trace = request.trace()
+            settings, trace = adapter.from_pipeline(request, self.name), request.trace()
+            detector, recognizer = (int(settings.get(model, NEWEST)) for model in contract.READERS)
 
             async def detect(batch: Any) -> Any:
-                found = await adapter.call(contract.TEXT_DETECTOR, {"PIXELS": batch}, ["PROBABILITY"], trace=trace)
+                found = await adapter.call(
+                    contract.TEXT_DETECTOR, {"PIXELS": batch}, ["PROBABILITY"], version=detector, trace=trace
+                )
                 return found["PROBABILITY"]
 
             async def recognise(batch: Any) -> Any:
                 found = await adapter.call(
-                    contract.TEXT_RECOGNIZER, {"PIXELS": batch}, ["INDICES", "SCORES"], trace=trace
+                    contract.TEXT_RECOGNIZER, {"PIXELS": batch}, ["INDICES", "SCORES"], version=recognizer, trace=trace
                 )
                 return found["INDICES"], found["SCORES"]
 
-            first = adapter.from_pipeline(request, self.name).get("check_first") == "true"
-            pixels = adapter.required(request, "PIXELS")
-            lines = await self.engine.read(pixels, detect, recognise, check_first=first)
+            lines = await self.engine.read(
+                adapter.required(request, "PIXELS"),
+                detect,
+                recognise,
+                lambda: self.characters.of(recognizer),
+                check_first=settings.get("check_first") == "true",
+            )
             return adapter.response(as_tensors(lines))
         except Exception as error:
             return adapter.error_response(error, self.name)
@@ -63,8 +68,3 @@ def as_tensors(lines: list[Line]) -> dict[str, Any]:
         "SCORE": np.array([line.score for line in lines], np.float32),
         "QUAD": np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2),
     }
-
-
-def newest_version(model: Path) -> Path:
-    """The version folder that Triton serves when a request names none."""
-    return max((p for p in model.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))

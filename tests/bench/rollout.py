@@ -24,10 +24,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from bench.machine import describe  # noqa: E402 - the path comes first
 from moderation import contract  # noqa: E402
-from moderation.launcher.run import REPOSITORY  # noqa: E402
 from moderation.rollout.state import Rollout, Store, replace  # noqa: E402
 from moderation.samples import render  # noqa: E402
 from serving.conftest import COMMAND, Running, launched  # noqa: E402
+from serving.policies import four_policies  # noqa: E402
 from serving.traffic import Traffic  # noqa: E402
 
 POLICY, CLASSIFIER = contract.DECISION_LOGIC, contract.CLASSIFIER
@@ -70,18 +70,6 @@ Times of answers in ms, p50 / p95, with a share of the requests in the shadow.
 |---|---|---|---|---|
 {shadows}
 """
-
-
-def prepare(folder: Path) -> Path:
-    """A repository with a policy that decides alike (2) and one that blocks more (3); only version 1 is loaded."""
-    path = Path(shutil.copytree(REPOSITORY, folder / "repository"))
-    for version in ("2", "3"):
-        shutil.copytree(path / POLICY / "1", path / POLICY / version)
-    (path / POLICY / "3" / "lists" / "threats.txt").write_text(f"{WORDS}\n")
-    (path / POLICY / "3" / "tests.yaml").unlink()
-    file = path / POLICY / "configs" / "cpu.pbtxt"
-    file.write_text(file.read_text().replace("latest: { num_versions: 2 }", "specific: { versions: [1] }"))
-    return path
 
 
 def command(server: Running, repository: Path, *words: str) -> int:
@@ -158,7 +146,7 @@ def main() -> None:
     """Measure and write the report."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        repository = prepare(folder)
+        repository = four_policies(folder, WORDS)
         with launched(folder, f"--repository={repository}") as server:
             with Traffic(server.http, SUNSET, WORDS):
                 time.sleep(5)  # compiles what is compiled once

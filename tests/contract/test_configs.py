@@ -18,7 +18,7 @@ from moderation.contract import Tensor
 from moderation.images.views import View
 from moderation.launcher.run import REPOSITORY
 from moderation.models import store
-from moderation.pipeline.release import STAGES, Release
+from moderation.pipeline.release import MODELS, Release
 
 PROFILES = ("default", "cpu")
 
@@ -111,9 +111,9 @@ def test_only_the_adapters_know_triton(repo_root: Path) -> None:
 
 
 def test_the_entry_model_calls_versions_that_exist() -> None:
-    """Promise: pipeline.yaml names a version of each stage, and all of them are in the repository."""
+    """Promise: pipeline.yaml names a version of each model, and all of them are in the repository."""
     release = Release.load(REPOSITORY / contract.ENTRY / "1")
-    assert set(release.versions) == set(STAGES) - {contract.SAFETY_CLASSIFIER}
+    assert set(release.versions) == set(MODELS) - {contract.SAFETY_CLASSIFIER}
     missing = [m for m, v in release.versions.items() if not (REPOSITORY / m / str(v)).is_dir()]
     assert missing == []
 

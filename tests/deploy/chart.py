@@ -89,7 +89,7 @@ class Helm:
     def missing(self) -> str:
         """Why it cannot be used; empty when it can."""
         if self.kind == "sdk":
-            return "" if importlib.util.find_spec("helm_python") else "pip install helm-python-sdk"
+            return "" if importlib.util.find_spec("helm_python") else "Helm's SDK: run `make chart-tools`"
         return "" if self.binary.is_file() else f"no {self.binary.name}: run `make chart-tools` (needs Go)"
 
     def render(self, values: Values, *, files: tuple[Path, ...] = (), chart: Path = CHART) -> Rendered:

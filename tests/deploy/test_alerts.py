@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from prometheus import binary
+from debian import binary
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "content-moderation"
 FILES = sorted((CHART / "alerts").glob("*.yaml"))

@@ -27,9 +27,16 @@ def test_the_hpa_scales_by_waiting_time(helm: Helm) -> None:
     spec = helm.render({"autoscaling": autoscaling}).one("HorizontalPodAutoscaler")["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 9)
     (metric,) = spec["metrics"]
-    assert metric["pods"]["metric"]["name"] == "moderation_queue_microseconds"
+    assert metric["pods"]["metric"]["name"] == adapter_rule()["name"]["as"]
     assert metric["pods"]["target"] == {"type": "AverageValue", "averageValue": "25000"}
     assert spec["scaleTargetRef"]["name"] == NAME
+
+
+def adapter_rule() -> Values:
+    """What the chart gives to prometheus-adapter."""
+    text = (CHART / "autoscaling" / "prometheus-adapter.yaml").read_text()
+    (rule,) = yaml.safe_load(text)["rules"]["custom"]
+    return dict(rule)
 
 
 def test_keda_asks_prometheus_for_the_same(helm: Helm) -> None:

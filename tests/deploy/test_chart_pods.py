@@ -32,6 +32,13 @@ def test_a_pod_gets_all_the_time_that_its_stop_takes(helm: Helm) -> None:
     assert command == ["moderation", "deploy", "drain", "--at-least=5", "--quiet=2", "--at-most=70"]
 
 
+def test_grpc_callers_leave_a_pod_in_time(helm: Helm) -> None:
+    """Promise: a connection does not outlive the drain; 0 leaves it to the callers."""
+    assert "--grpc-max-connection-age=20000" in helm.render({}).server()["args"]
+    kept = helm.render({"drain": {"grpcConnectionSeconds": 0}}).server()["args"]
+    assert not [a for a in kept if "connection-age" in a]
+
+
 def test_probes_ask_the_launcher(helm: Helm) -> None:
     """Promise: a dead Python process fails the probes; a slow cold start does not."""
     server = helm.render({"profile": "gpu"}).server()

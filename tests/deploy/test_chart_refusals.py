@@ -24,6 +24,10 @@ REFUSALS: dict[str, tuple[Values, str]] = {
         {"drain": {"minSeconds": 60, "maxSeconds": 50}},
         "drain.minSeconds 60 is above drain.maxSeconds 50",
     ),
+    "callers that stay longer than the drain": (
+        {"drain": {"grpcConnectionSeconds": 40}},
+        "drain.maxSeconds 45 ends before the last gRPC caller has left and it was quiet, after 46 s",
+    ),
     "an analysis without time": (
         {"analysis": {"watchSeconds": 300, "timeoutSeconds": 300}},
         "analysis.watchSeconds 300 leaves nothing of analysis.timeoutSeconds 300",

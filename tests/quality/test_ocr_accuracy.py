@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from moderation.ocr.read import OcrConfig, read
 from moderation.serving.network import OpenVinoNetwork
 
 Pixels = np.ndarray[Any, Any]
+EASYOCR_WEIGHTS = "MODERATION_EASYOCR_WEIGHTS"
 
 
 class Ours:
@@ -112,25 +116,78 @@ def test_distance_is_the_edit_distance() -> None:
     assert _piece("cut", "concatenate") == 1
 
 
+@dataclass
+class Rates:
+    """What a reader got wrong.
+
+    Attributes:
+        lines: wrong characters and all characters of the labelled lines.
+        single: likewise for completely labelled pictures of one line, where additions count as well.
+        cpu_s: for all pictures.
+    """
+
+    lines: Any = field(default_factory=lambda: np.zeros(2, int))
+    single: Any = field(default_factory=lambda: np.zeros(2, int))
+    cpu_s: float = 0.0
+
+    def __str__(self) -> str:
+        single = self.single[0] / max(1, self.single[1])
+        return f"{self.rate:.4f} of {self.lines[1]} characters, single lines {single:.4f}, CPU {self.cpu_s:.1f} s"
+
+    @property
+    def rate(self) -> float:
+        return float(self.lines[0] / self.lines[1])
+
+
+def compare(folder: Path, readers: dict[str, Callable[[bytes], list[str]]]) -> dict[str, Rates]:
+    """Every reader over the labelled pictures, in turn."""
+    found = {name: Rates() for name in readers}
+    for row in map(json.loads, (folder / "labels.jsonl").read_text().splitlines()):
+        data = (folder / row["file"]).read_bytes()
+        for name, reader in readers.items():
+            rates, started = found[name], time.process_time()
+            lines = reader(data)
+            rates.cpu_s += time.process_time() - started
+            rates.lines += errors(row["lines"], lines)
+            if row["complete"] and len(row["lines"]) == 1:  # one line: order cannot matter, additions count as well
+                want = plain(row["lines"][0])
+                rates.single += (distance(want, plain("".join(lines))), len(want))
+    return found
+
+
 @pytest.mark.timeout(1200)
 def test_character_errors_are_no_more_than_rapidocrs(shared_data: Path, record_property: Any) -> None:
     """Promise: over the labelled pictures, the character error rate is no worse than RapidOCR's own pipeline."""
-    rows = [json.loads(line) for line in (shared_data / "ocr" / "labels.jsonl").read_text().splitlines()]
-    readers: dict[str, Callable[[bytes], list[str]]] = {"ours": Ours(), "rapidocr": Theirs()}
-    counts = {name: np.zeros(2, int) for name in readers}
-    full = {name: np.zeros(2, int) for name in readers}
-    for row in rows:
-        data = (shared_data / "ocr" / row["file"]).read_bytes()
-        for name, reader in readers.items():
-            found = reader(data)
-            counts[name] += errors(row["lines"], found)
-            if row["complete"] and len(row["lines"]) == 1:  # one line: order cannot matter, additions count as well
-                want = plain(row["lines"][0])
-                full[name] += (distance(want, plain("".join(found))), len(want))
-    rates = {name: wrong / total for name, (wrong, total) in counts.items()}
-    single = {name: (wrong / total if total else 0.0) for name, (wrong, total) in full.items()}
-    text = f"{len(rows)} pictures, {counts['ours'][1]} characters; error rate {rates}; single lines {single}"
+    found = compare(shared_data / "ocr", {"ours": Ours(), "rapidocr": Theirs()})
+    text = "; ".join(f"{name}: {rates}" for name, rates in found.items())
     record_property("cer", text)
     print(text)
-    assert rates["ours"] <= rates["rapidocr"], text
-    assert single["ours"] <= single["rapidocr"], text
+    ours, theirs = found["ours"], found["rapidocr"]
+    assert ours.rate <= theirs.rate, text
+    assert ours.single[0] * theirs.single[1] <= theirs.single[0] * ours.single[1], text
+
+
+@pytest.mark.timeout(3600)
+def test_easyocr_with_its_own_weights(shared_data: Path, record_property: Any) -> None:
+    """Promise: the engine `easyocr` reads what EasyOCR reads: most characters; both error rates are printed."""
+    weights = os.environ.get(EASYOCR_WEIGHTS)
+    if not weights:
+        pytest.skip(f"set {EASYOCR_WEIGHTS} to a folder with EasyOCR's craft_mlt_25k.pth and english_g2.pth")
+    pytest.importorskip("easyocr", reason="EasyOCR needs PyTorch: make test-torch")
+    from moderation.ocr.easy import EasyOcr, EasyOcrConfig
+
+    engine = EasyOcr(EasyOcrConfig(Path(weights), device="cpu"))
+
+    def easy(data: bytes) -> list[str]:
+        (pixels,) = decode_image(data, Limits()).frames
+        return [line.text for line in asyncio.run(engine.read(pixels, _never, _never, list))]
+
+    found = compare(shared_data / "ocr", {"ours": Ours(), "easyocr": easy})
+    text = "; ".join(f"{name}: {rates}" for name, rates in found.items())
+    record_property("cer", text)
+    print(text)
+    assert found["easyocr"].rate < 0.5, text
+
+
+async def _never(_: Pixels) -> Any:
+    raise AssertionError("EasyOCR has networks of its own")

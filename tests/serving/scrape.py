@@ -15,10 +15,12 @@ from typing import Any
 
 import yaml
 
-from prometheus import binary
+from debian import binary
 from serving.conftest import free_ports, wait_until
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "content-moderation"
+NAMESPACE, POD = "moderation", "demo-content-moderation-6f7d8c9b5-x2x9z"
+"""Labels that Prometheus' operator gives a pod's series."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,11 @@ def prometheus(folder: Path, targets: list[str]) -> Iterator[Prometheus]:
     """Scrapes every two seconds and evaluates all rules of the chart, until the end of the block."""
     program = binary("prometheus")
     (port,) = free_ports(1)
+    labels = {"namespace": NAMESPACE, "pod": POD}
     config = {
         "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
         "rule_files": [str(CHART / "alerts" / "*.yaml")],
-        "scrape_configs": [{"job_name": "moderation", "static_configs": [{"targets": targets}]}],
+        "scrape_configs": [{"job_name": "moderation", "static_configs": [{"targets": targets, "labels": labels}]}],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     arguments = [

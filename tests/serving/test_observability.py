@@ -24,6 +24,7 @@ import tritonclient.grpc
 import tritonclient.http
 import yaml
 
+from deploy.chart import some_helm
 from moderation import contract
 from moderation.client import Client
 from moderation.errors import ModerationError
@@ -34,7 +35,7 @@ from moderation.telemetry.distributions import BINS, topics
 from moderation.telemetry.reference import Reference
 from serving.conftest import Running, launched, wait_until
 from serving.otlp import Received, Span, receiver
-from serving.scrape import CHART, Prometheus, prometheus
+from serving.scrape import CHART, NAMESPACE, POD, Prometheus, prometheus
 from tokens import AUDIENCE, ISSUER, Provider, bearer
 
 SAMPLES = render()
@@ -66,12 +67,13 @@ PANELS = {
 
 @dataclass(frozen=True)
 class Watched:
-    """A server, who gets its traces, its log, and who lets callers in."""
+    """A server, who gets its traces, its log, who lets callers in, and its models."""
 
     server: Running
     traces: Received
     log: Path
     provider: Provider
+    models: Path
 
     def client(self, **claims: Any) -> Client:
         return Client(self.server.http, headers=bearer(self.provider.token(**claims)))
@@ -79,12 +81,14 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A server that traces every request, logs JSON, wants tokens, audits, and has a reference for drift."""
+    """A server that traces every request, logs JSON, wants tokens, audits, has a second policy and a reference."""
     folder = tmp_path_factory.mktemp("watched")
     models = folder / "models"
     shutil.copytree(REPOSITORY, models)
     tenth = dict.fromkeys(BINS, 0.1)
     shares = {"decision": {"allow": 0.8, "review": 0.1, "block": 0.1}, "content_type": {"photo": 1.0}}
+    policies = models / contract.DECISION_LOGIC
+    shutil.copytree(policies / "1", policies / "2")
     reference = Reference(1000, {**shares, **{f"score/{topic}": tenth for topic in topics()}})
     (models / contract.ENTRY / "1" / "reference.yaml").write_text(reference.dump())
     for path in (models / contract.ENTRY).rglob("*.pbtxt"):  # a slow machine decides too
@@ -99,7 +103,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     }
     (folder / "security.yaml").write_text(yaml.safe_dump(security))
     with (
-        receiver() as traces,
+        receiver(folder) as traces,
         launched(
             folder,
             f"--repository={models}",
@@ -111,7 +115,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             "--request-log=all",
         ) as server,
     ):
-        yield Watched(server, traces, folder / "triton.log", provider)
+        yield Watched(server, traces, folder / "triton.log", provider, models)
 
 
 def ask(watched: Watched, protocol: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -221,8 +225,11 @@ def test_nothing_of_a_picture_or_a_token_is_logged(watched: Watched) -> None:
 
 @pytest.fixture(scope="module")
 def scraped(watched: Watched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Prometheus beside the server after a bounded load of good, bad and partly blind requests."""
+    """Prometheus beside the server after a load of good, bad and partly blind requests, a policy in the shadow."""
     server = watched.server
+    shadowed = {"model": contract.DECISION_LOGIC, "arms": [{"version": 1, "weight": 100}]}
+    shadowed["shadow"] = [{"version": 2, "sample": 100}]
+    (watched.models / contract.ENTRY / "1" / "routes.yaml").write_text(yaml.safe_dump({"routes": [shadowed]}))
     with prometheus(tmp_path_factory.mktemp("prometheus"), [server.metrics.removeprefix("http://")]) as found:
         pictures = cycle(SAMPLES.values())
         end = time.monotonic() + LOAD_S
@@ -246,7 +253,14 @@ def scraped(watched: Watched, tmp_path_factory: pytest.TempPathFactory) -> Itera
             pool.submit(blind).result()
             for sender in senders:
                 sender.result()
-        wait_until(lambda: bool(found.now("moderation:psi")), PATIENCE_S)
+
+        def looked() -> bool:
+            """Whether the shadow has spoken, which it does while nobody else asks."""
+            with watched.client() as client:
+                client.moderate([SAMPLES["sunset.png"]])
+            return bool(found.now("moderation:psi") and found.now("moderation:shadow_agrees:ratio1h"))
+
+        wait_until(looked, PATIENCE_S)
         yield found
 
 
@@ -269,6 +283,28 @@ def test_every_panel_shows_data(scraped: Prometheus, panel: str) -> None:
         pytest.skip("no GPU here: Triton shows no nv_gpu_* metrics")
     values = scraped.values(as_asked(expression, DASHBOARDS[panel.split(":")[0]]), WINDOW_S)
     assert any(math.isfinite(value) for value in values), expression
+
+
+def test_the_hpa_gets_its_metric_of_each_pod(scraped: Prometheus) -> None:
+    """Promise: prometheus-adapter finds the series by the chart's rule, and its query gives the pod's mean wait."""
+    (rule,) = yaml.safe_load((CHART / "autoscaling" / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
+    series = scraped.get("series", **{"match[]": rule["seriesQuery"]})
+    assert {(found["namespace"], found["pod"]) for found in series} == {(NAMESPACE, POD)}
+    filled = {"<<.LabelMatchers>>": f'namespace="{NAMESPACE}",pod=~"{POD}|another"', "<<.GroupBy>>": "pod"}
+    query = rule["metricsQuery"]
+    for template, text in filled.items():
+        query = query.replace(template, text)
+    ((labels, value),) = scraped.now(query).items()
+    assert json.loads(labels) == {"pod": POD}
+    assert value > 0
+
+
+def test_keda_gets_the_same_number(scraped: Prometheus) -> None:
+    """Promise: the ScaledObject's query, as the chart writes it for a release, finds this pod's series."""
+    keda = {"mode": "keda", "keda": {"serverAddress": scraped.url}}
+    (trigger,) = some_helm().render({"autoscaling": keda}).one("ScaledObject")["spec"]["triggers"]
+    (value,) = scraped.now(trigger["metadata"]["query"]).values()
+    assert value > 0
 
 
 def test_every_metric_of_the_catalogue_is_on_the_port(scraped: Prometheus, watched: Watched) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,10 +12,10 @@ from typing import Any
 import pytest
 
 from moderation import contract
-from moderation.launcher.run import REPOSITORY
 from moderation.rollout.state import Store
 from moderation.samples import render
 from serving.conftest import COMMAND, Running, launched, wait_until
+from serving.policies import four_policies
 from serving.traffic import Traffic
 
 SUNSET = render()["sunset.png"]
@@ -27,18 +26,8 @@ QUICK = ["--hold=0.5", "--every=0.3", "--settle=0.6", "--guard=min_items=20", "-
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model repository with a policy that decides as the first (2), one that blocks more (3), a broken one (4)."""
-    path = Path(shutil.copytree(REPOSITORY, tmp_path_factory.mktemp("release") / "repository"))
-    for version in ("2", "3", "4"):
-        shutil.copytree(path / POLICY / "1", path / POLICY / version)
-    (path / POLICY / "3" / "lists" / "threats.txt").write_text(f"{WORDS}\n")
-    (path / POLICY / "3" / "tests.yaml").unlink()
-    (path / POLICY / "4" / "policy.yaml").write_text("profilez: {}\n")
-    # one version at the start: the launcher loads what the configuration's version policy says, the two newest
-    for name in ("config.pbtxt", "configs/cpu.pbtxt"):
-        file = path / POLICY / name
-        file.write_text(file.read_text().replace("latest: { num_versions: 2 }", "specific: { versions: [1] }"))
-    return path
+    """Policies that decide alike, that block more, and that do not load."""
+    return four_policies(tmp_path_factory.mktemp("release"), WORDS)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,10 @@ from serving.conftest import Running, launched, wait_until
 
 SUNSET = render()["sunset.png"]
 POLICY = contract.DECISION_LOGIC
+READER = contract.TEXT_RECOGNIZER
 WORDS = "harmless words"
+PAGE = render()["notice.jpg"]
+"""Has text to read."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     second = Path(shutil.copytree(path / POLICY / "1", path / POLICY / "2"))
     (second / "lists" / "threats.txt").write_text(f"{WORDS}\n")
     (second / "tests.yaml").unlink()
+    shutil.copytree(path / READER / "1", path / READER / "2")
     return path
 
 
@@ -48,12 +52,12 @@ def running(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield found
 
 
-def route(repository: Path, weights: dict[int, float], **more: Any) -> None:
-    """Put routes of the policy in force."""
+def route(repository: Path, weights: dict[int, float], model: str = POLICY, **more: Any) -> None:
+    """Put the routes of one model in force."""
     arms = [{"version": version, "weight": weight} for version, weight in weights.items()]
     path = repository / contract.ENTRY / "1" / routes.FILE
     scratch = path.with_name("scratch")
-    scratch.write_text(yaml.safe_dump({"routes": [{"model": POLICY, "arms": arms, **more}]}))
+    scratch.write_text(yaml.safe_dump({"routes": [{"model": model, "arms": arms, **more}]}))
     scratch.replace(path)
     time.sleep(3 * POLL_S)  # instances that get no request see it too
 
@@ -123,6 +127,35 @@ def test_a_version_that_fails_costs_nobody_an_answer(running: Running, repositor
     assert {version(result) for result in results} == {1}
     assert all(result["unknown"] == [] for result in results)
     assert {result["routes"][POLICY]["by"] for result in results} == {"subject", "fallback"}
+
+
+def test_the_networks_of_ocr_engine_have_routes_too(running: Running, repository: Path) -> None:
+    """Promise: text is read by the version that the route chose and by no other, and one that fails costs no text."""
+
+    def served() -> dict[str, float]:
+        return {v: metric(running, "nv_inference_count", model=READER, version=v) for v in ("1", "2")}
+
+    def read(subject: str = "ann") -> dict[str, Any]:
+        with Client(running.http, headers={"x-subject": subject}) as client:
+            (result,) = client.moderate([PAGE])
+        assert result["text"]
+        assert result["unknown"] == []
+        return result
+
+    before = served()
+    route(repository, {1: 100}, READER)
+    first = read()
+    assert served()["1"] > before["1"]
+    assert served()["2"] == before["2"], "the newest version, which has no share, was asked"
+    route(repository, {2: 100}, READER)
+    second = read()
+    assert served()["2"] > before["2"]
+    assert [result["versions"][READER] for result in (first, second)] == ["1", "2"]
+    assert first["text"] == second["text"]
+    route(repository, {1: 60, 9: 40}, READER)  # no such version is loaded
+    results = [read(f"caller-{n}") for n in range(8)]
+    assert {(result["versions"][READER], len(result["text"])) for result in results} == {("1", len(first["text"]))}
+    assert {result["routes"][READER]["by"] for result in results} == {"subject", "fallback"}
 
 
 def test_faulty_routes_change_nothing(running: Running, repository: Path) -> None:

@@ -138,7 +138,7 @@ def read(engine: EasyOcr, pixels: Any, **options: bool) -> list[Line]:
     async def never(_batch: Any) -> Any:
         raise AssertionError("the repository's own text networks are not asked")
 
-    return asyncio.run(engine.read(pixels, never, never, **options))
+    return asyncio.run(engine.read(pixels, never, never, list, **options))
 
 
 def test_it_reads_what_it_was_trained_on(engine: EasyOcr) -> None:

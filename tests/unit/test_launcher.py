@@ -24,7 +24,7 @@ from moderation.launcher.repository import (
     profiles,
     stage_backends,
 )
-from moderation.launcher.run import REPOSITORY
+from moderation.launcher.run import REPOSITORY, engine_of
 from moderation.models import store
 
 Version = namedtuple("Version", "major minor micro")
@@ -110,6 +110,13 @@ def test_unknown_flags_come_last(tmp_path: Path) -> None:
     assert "--model-config-name=cpu" in argv
     assert "--load-model=a" in argv
     assert "--http-address=127.0.0.1" in argv
+
+
+@pytest.mark.parametrize(("profile", "measured"), [("cpu", "false"), ("default", "true")])
+def test_gpus_are_measured_where_networks_run_on_them(tmp_path: Path, profile: str, measured: str) -> None:
+    """Promise: the GPU profile shows Triton's nv_gpu_*, which cost is counted from; the CPU profile asks for no GPU."""
+    options = ServeOptions(tmp_path, tmp_path, profile, engine=engine_of(REPOSITORY, profile))
+    assert f"--allow-gpu-metrics={measured}" in build_argv(install.find_server(), options, [])
 
 
 def test_a_response_cache_is_for_networks_only(tmp_path: Path) -> None:

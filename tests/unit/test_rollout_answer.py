@@ -50,8 +50,12 @@ class Stages:
     async def __call__(
         self, model: str, version: int, inputs: Mapping[str, Any], outputs: Sequence[str], parameters: Mapping[str, str]
     ) -> dict[str, Any]:
-        self.calls[model, version] += 1
-        if (model, version) in self.broken:
+        asked = [
+            (model, version),
+            *((reader, int(v)) for reader, v in parameters.items() if reader in contract.READERS),
+        ]
+        self.calls.update(asked)
+        if any(one in self.broken for one in asked):
             raise StageError(f"{model} {version} is gone")
         value = next(iter(inputs.values())).reshape(-1)[0]
         if model == contract.PREPROCESSOR:
@@ -103,6 +107,18 @@ def test_the_stable_version_stands_in_and_nothing_else_is_repeated() -> None:
     assert made.result["routes"][contract.CLASSIFIER] == {"version": 1, "by": "fallback"}
     assert made.failed == ((contract.CLASSIFIER, 2),)
     assert stages.calls[contract.PREPROCESSOR, 1] == stages.calls[contract.SAFETY, 1] == 1
+
+
+def test_a_network_of_ocr_engine_is_on_trial_like_a_stage() -> None:
+    """Promise: ocr-engine is told the versions of its networks; if it fails with one on trial, the stable one reads."""
+    stages = Stages((contract.TEXT_RECOGNIZER, 2))
+    made = answered(stages, plan(contract.TEXT_RECOGNIZER, 2))
+    assert made.result["unknown"] == []
+    assert made.result["versions"][contract.TEXT_RECOGNIZER] == "1"
+    assert made.result["routes"][contract.TEXT_RECOGNIZER] == {"version": 1, "by": "fallback"}
+    assert made.failed == ((contract.TEXT_RECOGNIZER, 2),)
+    assert stages.calls[contract.OCR, 1] == 2
+    assert stages.calls[contract.TEXT_DETECTOR, 1] == 2
 
 
 def test_a_policy_that_knows_less_refuses_nobody() -> None:

@@ -12,7 +12,7 @@ import yaml
 from moderation import contract, schemas
 from moderation.errors import InputError, RoutesError
 from moderation.launcher.run import REPOSITORY
-from moderation.pipeline.release import STAGES, Release
+from moderation.pipeline.release import MODELS, Release
 from moderation.rollout import plan, routes
 from moderation.rollout.routes import Routes
 from moderation.rollout.watch import WatchedRoutes
@@ -41,10 +41,10 @@ def test_the_shipped_file_shares_nothing() -> None:
     assert (found.versions, found.by, found.shadows) == (RELEASE, {}, ())
 
 
-def test_every_stage_can_have_a_route() -> None:
-    """Promise: the routes know the stages of the pipeline, and the published schema is the one in force."""
+def test_every_model_can_have_a_route() -> None:
+    """Promise: the routes know the models of the pipeline, and the published schema is the one in force."""
     schema = schemas.routes()
-    assert schema["$defs"]["Route"]["properties"]["model"]["enum"] == list(STAGES)
+    assert schema["$defs"]["Route"]["properties"]["model"]["enum"] == list(MODELS)
     jsonschema.validate(yaml.safe_load(document(TWO)), schema)
 
 
@@ -63,8 +63,8 @@ routes:
     assert refused.value.faults == (
         "routes.yaml:1: salt is 5; text is expected; put it in quotes",
         "routes.yaml:3: routes[0].model is 'moderation-decision-logik'; allowed: image-preprocessor, "
-        "content-classifier, safety-detector, safety-classifier, ocr-engine or moderation-decision-logic; "
-        "did you mean `moderation-decision-logic`?",
+        "content-classifier, safety-detector, safety-classifier, ocr-engine, moderation-decision-logic, "
+        "text-detector or text-recognizer; did you mean `moderation-decision-logic`?",
         "routes.yaml:4: routes[0].arms[0].version is 0; it must be 1 or more",
         "routes.yaml:6: routes[1].arms[0] lacks `weight`",
         "routes.yaml:6: routes[1].arms[0].wait is not a known key; allowed: version, weight; did you mean `weight`?",

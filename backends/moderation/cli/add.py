@@ -82,10 +82,8 @@ def _undecided(repository: Path, role: str, version: int) -> list[str]:
 
 def _next_steps(repository: Path, role: str, version: int) -> list[str]:
     """How the new version comes into use."""
-    if role in (contract.TEXT_DETECTOR, contract.TEXT_RECOGNIZER):
-        return [f"restart the server, or load {role} and ocr-engine: the newest version is used"]
     release = repository / contract.ENTRY / "1" / "pipeline.yaml"
     return [
         f"in {release}, under `stages`: {role}: {{ version: {version} }}",
-        "restart the server: moderation serve",
+        f"restart the server: moderation serve; or, share by share: moderation rollout start {role} {version}",
     ]

@@ -19,7 +19,7 @@ FORWARDED_HEADERS: Final = "(?i)(authorization|x-request-id|x-subject|x-tenant|t
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """What a person chooses about one run."""
+    """What a person chooses about one run, and the `engine` that its networks run on."""
 
     repository: Path
     backends: Path
@@ -32,6 +32,7 @@ class ServeOptions:
     extra: tuple[str, ...] = ()
     telemetry: Telemetry = field(default_factory=Telemetry)
     response_cache_mb: int = 0
+    engine: str = "openvino"
 
 
 def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[str]) -> list[str]:
@@ -51,7 +52,8 @@ def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[s
         f"--grpc-address={options.address}",
         f"--grpc-port={options.ports.grpc}",
         f"--metrics-port={options.ports.metrics}",
-        "--allow-gpu-metrics=false",
+        # cost and saturation of a GPU are counted from these; without one there are none
+        f"--allow-gpu-metrics={'true' if options.engine == 'tensorrt' else 'false'}",
         f"--http-header-forward-pattern={FORWARDED_HEADERS}",
         f"--grpc-header-forward-pattern={FORWARDED_HEADERS}",
         f"--exit-timeout-secs={options.exit_timeout_s}",

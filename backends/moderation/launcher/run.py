@@ -99,6 +99,7 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
                 plan.extra,
                 telemetry=plan.telemetry,
                 response_cache_mb=plan.response_cache_mb,
+                engine=engine,
             )
             models = loadable(served)
             for model in models:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from moderation.errors import ConfigError, StageError
 from moderation.models import record
 
 BLANK = 0
+NEWEST: Final = -1
+"""As Triton names the newest version."""
 
 
 def load_characters(path: Path) -> list[str]:
@@ -25,6 +28,30 @@ def load_characters(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except OSError:
         raise ConfigError(f"{path} cannot be read; build it with `moderation models build text-recognizer`") from None
+
+
+class Characters:
+    """What the classes of each version of a text-recognizer mean.
+
+    Args:
+        model: its folder in the served repository.
+    """
+
+    def __init__(self, model: Path) -> None:
+        self._model = model
+        self._known: dict[int, list[str]] = {}
+
+    def of(self, version: int) -> list[str]:
+        """Characters by class; `NEWEST` is looked up at its first use and stays.
+
+        Raises:
+            ConfigError: there is no such version.
+        """
+        if version not in self._known:
+            newest = max((int(p.name) for p in self._model.glob("*") if p.name.isdigit()), default=1)
+            folder = self._model / str(newest if version == NEWEST else version)
+            self._known[version] = load_characters(folder / "characters.txt")
+        return self._known[version]
 
 
 def decode(

@@ -16,7 +16,7 @@ import numpy as np
 
 from moderation.errors import ConfigError, InputError
 from moderation.ocr.boxes import clockwise, reading_order
-from moderation.ocr.read import Detect, Line, Pixels, Recognise
+from moderation.ocr.read import Detect, Line, LoadCharacters, Pixels, Recognise
 
 DEVICES: Final = ("auto", "cpu", "cuda")
 STANDARD: Final = "standard"
@@ -137,7 +137,13 @@ class EasyOcr:
             ) from None
 
     async def read(
-        self, pixels: Pixels, _detect: Detect, _recognise: Recognise, *, check_first: bool = False
+        self,
+        pixels: Pixels,
+        _detect: Detect,
+        _recognise: Recognise,
+        _characters: LoadCharacters,
+        *,
+        check_first: bool = False,
     ) -> list[Line]:
         """Lines of text of a picture in reading order; the repository's own text networks are not asked.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from moderation.errors import ConfigError
 from moderation.ocr.easy import EasyOcr, EasyOcrConfig
-from moderation.ocr.read import Detect, Line, OcrConfig, Pixels, Recognise, read
+from moderation.ocr.read import Detect, Line, LoadCharacters, OcrConfig, Pixels, Recognise, read
 
 PP_OCR: Final = "pp-ocr"
 EASYOCR: Final = "easyocr"
@@ -19,7 +19,14 @@ class Engine(Protocol):
     """Reads text."""
 
     async def read(
-        self, pixels: Pixels, detect: Detect, recognise: Recognise, /, *, check_first: bool = False
+        self,
+        pixels: Pixels,
+        detect: Detect,
+        recognise: Recognise,
+        characters: LoadCharacters,
+        /,
+        *,
+        check_first: bool = False,
     ) -> list[Line]:
         """Lines of text of a picture [H, W, 3] in reading order; see `read.read`."""
 
@@ -30,25 +37,29 @@ class PpOcr:
 
     Attributes:
         config: settings.
-        characters: the recogniser's, by class.
     """
 
     config: OcrConfig
-    characters: list[str]
 
     async def read(
-        self, pixels: Pixels, detect: Detect, recognise: Recognise, *, check_first: bool = False
+        self,
+        pixels: Pixels,
+        detect: Detect,
+        recognise: Recognise,
+        characters: LoadCharacters,
+        *,
+        check_first: bool = False,
     ) -> list[Line]:
         """See `read`."""
-        return await read(pixels, detect, recognise, self.config, self.characters, check_first=check_first)
+        return await read(pixels, detect, recognise, self.config, characters(), check_first=check_first)
 
 
-def build(parameters: Mapping[str, str], characters: Callable[[], list[str]]) -> Engine:
+def build(parameters: Mapping[str, str], characters: LoadCharacters) -> Engine:
     """The engine of a model configuration.
 
     Args:
         parameters: of ocr-engine; `engine` chooses.
-        characters: loads those of the text-recognizer; not called for EasyOCR.
+        characters: called for PP-OCR, so that characters that are missing show now and not at the first request.
 
     Raises:
         ConfigError: no such engine, or one of its parameters is wrong.
@@ -58,4 +69,5 @@ def build(parameters: Mapping[str, str], characters: Callable[[], list[str]]) ->
         return EasyOcr(EasyOcrConfig.from_parameters(parameters))
     if name != PP_OCR:
         raise ConfigError(f"ocr-engine: parameter engine is `{name}`; allowed: {', '.join(ENGINES)}")
-    return PpOcr(OcrConfig.from_parameters(parameters), characters())
+    characters()
+    return PpOcr(OcrConfig.from_parameters(parameters))

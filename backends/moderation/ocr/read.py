@@ -22,6 +22,8 @@ Detect = Callable[[Pixels], Awaitable[npt.NDArray[np.uint8]]]
 """[1, H, W, 3] with sides that are multiples of 32 → [1, H, W], 255 = certainly text."""
 Recognise = Callable[[Pixels], Awaitable[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]]
 """[n, 48, W, 3] → best classes and their probabilities, [n, steps] each."""
+LoadCharacters = Callable[[], list[str]]
+"""The recogniser's characters by class, where they are needed."""
 
 
 @dataclass(frozen=True)

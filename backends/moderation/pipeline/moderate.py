@@ -12,7 +12,7 @@ from moderation.errors import InputError, StageError
 from moderation.pipeline import stages
 from moderation.pipeline.gates import Act
 from moderation.pipeline.items import Item
-from moderation.pipeline.run import Run
+from moderation.pipeline.run import Run, stage_of
 from moderation.safety.vote import Finding, vote
 from moderation.taxonomy import Taxonomy
 from moderation.taxonomy.scores import categories
@@ -73,7 +73,7 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
         "matches": verdict["matches"],
         "image": info,
         "versions": {
-            **{m: str(v) for m, v in run.release.versions.items() if m not in run.unknown},
+            **{m: str(v) for m, v in run.release.versions.items() if stage_of(m) not in run.unknown},
             "policy": f"{policy['version']}@{policy['profile']}",
             "taxonomy": Taxonomy.load().version,
         },

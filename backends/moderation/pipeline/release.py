@@ -23,9 +23,12 @@ STAGES: Final = (
     contract.OCR,
     contract.DECISION_LOGIC,
 )
-KEYS: Final = ("stages", "gates", "vote")
 JUDGES: Final = (contract.SAFETY, contract.SAFETY_CLASSIFIER)
 """Stages of which a release needs one at least; one that it does not list is not called and not unknown."""
+MODELS: Final = (*STAGES, *contract.READERS)
+"""What a release gives a version, and what can have a route."""
+OPTIONAL: Final = (*JUDGES, *contract.READERS)
+KEYS: Final = ("stages", "gates", "vote")
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ class Release:
             raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from None
         stages = document.get("stages") if isinstance(document, dict) else None
         if not isinstance(stages, dict):
-            raise ConfigError(f"{path}: `stages` must map each of {', '.join(STAGES)} to {{version: number}}")
-        faults = [f"unknown stage `{name}`" for name in stages if name not in STAGES]
+            raise ConfigError(f"{path}: `stages` must map each of {', '.join(MODELS)} to {{version: number}}")
+        faults = [f"unknown stage `{name}`" for name in stages if name not in MODELS]
         versions: dict[str, int] = {}
         if not any(name in stages for name in JUDGES):
             faults.append(f"stages has none of {', '.join(JUDGES)}; without one nobody looks at the picture")
-        for name in STAGES:
-            if name in JUDGES and name not in stages:
+        for name in MODELS:
+            if name in OPTIONAL and name not in stages:
                 continue
             entry = stages.get(name)
             version = entry.get("version") if isinstance(entry, dict) else None

@@ -23,9 +23,17 @@ STAGE_KEYS: Final = {
     contract.SAFETY: "safety",
     contract.SAFETY_CLASSIFIER: "safety_classifier",
     contract.OCR: "ocr",
+    **dict.fromkeys(contract.READERS, "ocr"),
     contract.DECISION_LOGIC: "policy",
 }
 """Names of the stages in `timings_ms` and in the metrics."""
+
+
+def stage_of(model: str) -> str:
+    """The stage whose failure a model's failure is: ocr-engine for the networks that it calls."""
+    return contract.OCR if model in contract.READERS else model
+
+
 _NONE: Final[Mapping[str, str]] = {}
 
 

@@ -85,7 +85,8 @@ async def judge(run: Run, frames: Array) -> Opinion:
 
 async def read(run: Run, frames: Array, info: Mapping[str, Any], act: Act) -> list[dict[str, Any]]:
     """Text of every examined frame; a line that stands still is reported once, at its first frame."""
-    settings = CHECK_FIRST if act == "check" else {}
+    readers = {model: str(run.release.versions[model]) for model in contract.READERS if model in run.release.versions}
+    settings = {**readers, **CHECK_FIRST} if act == "check" else readers
     answers = await asyncio.gather(
         *(run.stage(contract.OCR, {"PIXELS": frame}, ["TEXT", "SCORE", "QUAD"], settings) for frame in frames)
     )

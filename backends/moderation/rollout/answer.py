@@ -12,7 +12,7 @@ from moderation import contract
 from moderation.errors import InputError, StageError
 from moderation.pipeline.items import Item
 from moderation.pipeline.moderate import moderate
-from moderation.pipeline.run import Array, Call, Run
+from moderation.pipeline.run import Array, Call, Run, stage_of
 from moderation.rollout.plan import Plan
 
 Key = tuple[str, int, int, tuple[tuple[str, str], ...]]
@@ -88,7 +88,7 @@ async def answer(item: Item, plan: Plan, call: Call, run: Callable[[Plan, Call],
     recorder = Recorder(call)
     try:
         result = await moderate(item, run(plan, recorder))
-        failed = {model: version for model, version in plan.trials.items() if model in result["unknown"]}
+        failed = {model: version for model, version in plan.trials.items() if stage_of(model) in result["unknown"]}
     except (InputError, StageError):
         failed = plan.trials
         if not failed:
@@ -100,5 +100,5 @@ async def answer(item: Item, plan: Plan, call: Call, run: Callable[[Plan, Call],
         result["timings_ms"]["total"] = round((time.perf_counter() - started) * 1e3, 2)
     if plan.by:
         result["routes"] = plan.report()
-    lost = {model: plan.versions[model] for model in plan.stable if model in result["unknown"]}
+    lost = {model: plan.versions[model] for model in plan.stable if stage_of(model) in result["unknown"]}
     return Answer(result, plan, (*failed.items(), *lost.items()), recorder.answers)

@@ -20,6 +20,7 @@ from moderation.deploy.scrape import Page, fetch
 from moderation.errors import ConfigError, LaunchError, ModerationError, ServerError
 from moderation.launcher.control import Control
 from moderation.pipeline.release import Release
+from moderation.pipeline.run import stage_of
 from moderation.rollout import routes as routes_file
 from moderation.rollout.state import Rollout, Store, decide, replace
 from moderation.rollout.watch import POLL_S
@@ -207,7 +208,7 @@ class Driver:
             with Client(url, headers=dict(self.fleet.headers)) as client:
                 for name, data in render().items():
                     (result,) = client.moderate([data], versions=f"{rollout.model}:{rollout.trial}")
-                    if rollout.model in result["unknown"]:
+                    if stage_of(rollout.model) in result["unknown"]:
                         raise LaunchError(
                             f"{rollout.model} {rollout.trial} gives no answer to the sample {name} on {url}"
                         )

@@ -15,6 +15,8 @@ Stage = Literal[
     "safety-classifier",
     "ocr-engine",
     "moderation-decision-logic",
+    "text-detector",
+    "text-recognizer",
 ]
 Version = Annotated[int, Field(ge=1, description="number of a version folder")]
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from moderation.errors import ModerationError
 from moderation.pipeline.items import Item
 from moderation.pipeline.moderate import moderate
-from moderation.pipeline.run import Call, Run
+from moderation.pipeline.run import Call, Run, stage_of
 from moderation.rollout.answer import Answer, Recorder
 from moderation.rollout.load import LiveItems
 from moderation.rollout.plan import Plan
@@ -139,7 +139,7 @@ class Shadows:
             result = await moderate(job.item, Run(call, release, labels, deadline, lambda: False, job.subject))
         except ModerationError:
             return ERROR
-        return ERROR if job.model in result["unknown"] else str(result["decision"])
+        return ERROR if stage_of(job.model) in result["unknown"] else str(result["decision"])
 
     def _tell(self, job: _Job, decision: str, dropped: str | None) -> None:
         live: Any = job.answer.result["decision"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moderation.errors import AccessError, InputError, OverloadError, triton_code
-from moderation.pipeline.run import STAGE_KEYS
+from moderation.pipeline.run import STAGE_KEYS, stage_of
 from moderation.telemetry import distributions
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def of_result(result: Mapping[str, Any]) -> Iterator[Sample]:
 def of_answer(answer: Answer) -> Iterator[Sample]:
     """Samples of the versions that an item met, beside those of its RESULT; what testers asked for is left out."""
     for model in answer.plan.stable:
-        if model in answer.result["unknown"]:
+        if stage_of(model) in answer.result["unknown"]:
             continue
         arm = {"model": model, "version": str(answer.plan.versions[model])}
         yield Sample("moderation_arm_decisions_total", 1, {**arm, "decision": answer.result["decision"]})

@@ -98,6 +98,9 @@ envFrom:
 # who reaches it is decided by network policy and routes
 - --allow-unauthenticated
 {{- end }}
+{{- with .Values.drain.grpcConnectionSeconds }}
+- --grpc-max-connection-age={{ mul 1000 (int .) }}
+{{- end }}
 {{- if .Values.tracing.enabled }}
 - --trace-endpoint={{ .Values.tracing.endpoint }}
 - --trace-rate={{ .Values.tracing.rate | int }}

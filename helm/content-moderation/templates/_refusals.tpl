@@ -29,6 +29,11 @@
 {{- if gt (int $v.drain.minSeconds) (int $v.drain.maxSeconds) -}}
 {{- $faults = append $faults (printf "drain.minSeconds %v is above drain.maxSeconds %v. Raise the second or lower the first" $v.drain.minSeconds $v.drain.maxSeconds) -}}
 {{- end -}}
+{{- /* gRPC lets a connection grow up to a tenth older */ -}}
+{{- $leave := add (div (add (mul 11 (int $v.drain.grpcConnectionSeconds)) 9) 10) (int $v.drain.quietSeconds) | int -}}
+{{- if and $v.drain.grpcConnectionSeconds (gt $leave (int $v.drain.maxSeconds)) -}}
+{{- $faults = append $faults (printf "drain.maxSeconds %v ends before the last gRPC caller has left and it was quiet, after %d s. Raise it, or lower drain.grpcConnectionSeconds %v" $v.drain.maxSeconds $leave $v.drain.grpcConnectionSeconds) -}}
+{{- end -}}
 {{- if and $v.analysis.enabled (ge (int $v.analysis.watchSeconds) (int $v.analysis.timeoutSeconds)) -}}
 {{- $faults = append $faults (printf "analysis.watchSeconds %v leaves nothing of analysis.timeoutSeconds %v for the golden images. Raise the second" $v.analysis.watchSeconds $v.analysis.timeoutSeconds) -}}
 {{- end -}}

@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ def preprocessor(repository: Path, profile: str) -> Stage:
     return run
 
 
+@dataclass
+class Carried:
+    """What calls of one model carried: how many, and the bytes of the tensors there and back."""
+
+    calls: int = 0
+    asked: int = 0
+    answered: int = 0
+
+
 class Local:
     """Every stage of a repository in one process, one thread, with a count of the CPU time of each.
 
@@ -71,6 +81,7 @@ class Local:
         self.release = Release.load(folder / contract.ENTRY / "1")
         self.labels = load_labels(folder, self.release)
         self.cpu: dict[str, float] = {}
+        self.carried: dict[str, Carried] = {}
 
         def network(model: str) -> OpenVinoNetwork:
             settings = settings_of(repository, model, profile)
@@ -85,6 +96,11 @@ class Local:
         self._characters = load_characters(max(recognizers, key=lambda path: int(path.parent.name)))
         policy = self.release.versions[contract.DECISION_LOGIC]
         self._policy = load_policy(folder / contract.DECISION_LOGIC / str(policy))
+
+    @property
+    def classes(self) -> int:
+        """How many the recogniser tells apart."""
+        return len(self._characters)
 
     def moderate(self, image: bytes) -> dict[str, Any]:
         """RESULT of one image.
@@ -106,22 +122,36 @@ class Local:
         """One stage, here and now."""
         started = time.process_time()
         try:
-            if model == contract.PREPROCESSOR:
-                return self._preprocess(inputs)
-            if model == contract.OCR:
-                return await self._read(inputs["PIXELS"], parameters)
-            if model == contract.DECISION_LOGIC:
-                return {"VERDICT": _bytes(json.dumps(evaluate(self._policy, json.loads(inputs["SIGNALS"][0, 0]))))}
-            return self._networks[model].infer(dict(inputs))
+            answer = await self._answer(model, inputs, parameters)
+            self._count(model, inputs, answer)
+            return answer
         finally:
             self.cpu[model] = self.cpu.get(model, 0.0) + time.process_time() - started
 
+    async def _answer(self, model: str, inputs: Mapping[str, Array], parameters: Mapping[str, str]) -> dict[str, Array]:
+        if model == contract.PREPROCESSOR:
+            return self._preprocess(inputs)
+        if model == contract.OCR:
+            return await self._read(inputs["PIXELS"], parameters)
+        if model == contract.DECISION_LOGIC:
+            return {"VERDICT": _bytes(json.dumps(evaluate(self._policy, json.loads(inputs["SIGNALS"][0, 0]))))}
+        return self._networks[model].infer(dict(inputs))
+
+    def _count(self, model: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        carried = self.carried.setdefault(model, Carried())
+        carried.calls += 1
+        carried.asked += sum(map(size, inputs.values()))
+        carried.answered += sum(map(size, outputs.values()))
+
     async def _read(self, pixels: Array, settings: Mapping[str, str]) -> dict[str, Array]:
         async def detect(batch: Array) -> Array:
-            return self._detector.infer({"PIXELS": batch})["PROBABILITY"]
+            found = self._detector.infer({"PIXELS": batch})
+            self._count(contract.TEXT_DETECTOR, {"PIXELS": batch}, found)
+            return found["PROBABILITY"]
 
         async def recognise(batch: Array) -> tuple[Array, Array]:
             found = self._recognizer.infer({"PIXELS": batch})
+            self._count(contract.TEXT_RECOGNIZER, {"PIXELS": batch}, found)
             return found["INDICES"], found["SCORES"]
 
         first = settings.get("check_first") == "true"
@@ -132,6 +162,13 @@ class Local:
             "SCORE": np.array([line.score for line in lines], np.float32),
             "QUAD": np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2),
         }
+
+
+def size(tensor: Array) -> int:
+    """Bytes of a tensor as Triton carries it: an element of BYTES has four bytes for its length."""
+    if tensor.dtype == np.object_:
+        return sum(4 + len(element if isinstance(element, bytes) else str(element).encode()) for element in tensor.flat)
+    return tensor.nbytes
 
 
 def _bytes(text: str) -> Array:
