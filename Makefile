@@ -88,7 +88,7 @@ bench-rollout: $(STAMP) ## releases while callers keep sending, and what a shado
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/rollout.py
 
-bench-rolling: $(STAMP) debian-tools ## a rolling upgrade of two pods under load: failures, times, drains (5 min)
+bench-rolling: $(STAMP) debian-tools ## a rolling upgrade of two pods under load: failures, times, drains (6 min)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/rolling.py
 
