@@ -157,3 +157,22 @@ def test_a_url_is_a_source(repository: Path, https: str, tmp_path: Path) -> None
     path.write_text(f"{head}{source.replace('model.onnx', 'none.onnx')}graph:\n{tail}")
     with pytest.raises(ModelBuildError, match="cannot be downloaded"):
         steps_of(repository)
+
+
+def test_a_record_tells_what_changed(tmp_path: Path) -> None:
+    """Promise: a file that is not as built is named; what was never built, and folders without a record, pass."""
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    (tmp_path / "characters.txt").write_text("a\nb\n")
+    record.write(tmp_path, {"model": "x"})
+    (tmp_path / "notes.txt").write_text("not built")
+    record.check(tmp_path)
+    record.check(tmp_path, ["notes.txt"])
+    (tmp_path / "model.bin").write_bytes(b"weightz")
+    record.check(tmp_path, ["characters.txt"])
+    with pytest.raises(ModelBuildError, match=r"^model\.bin in .*not as built; run `moderation models build`"):
+        record.check(tmp_path)
+    (tmp_path / record.FILE).write_text("{")
+    with pytest.raises(ModelBuildError, match=r"^build\.json in"):
+        record.check(tmp_path)
+    (tmp_path / record.FILE).unlink()
+    record.check(tmp_path)
