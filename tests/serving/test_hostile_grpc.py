@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
 from moderation import contract
-from serving.attack import attacked, raw, triton
+from serving.attack import LARGEST, attacked, raw, triton
 from serving.conftest import Running
 from serving.load import SAMPLES
 
@@ -32,7 +32,7 @@ Contents = service_pb2.InferTensorContents
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """See `attacked`."""
-    with attacked(tmp_path_factory.mktemp("attacked")) as running:
+    with attacked(tmp_path_factory.mktemp("attacked"), lambda running: code(running, LARGE)) as running:
         yield running
 
 
@@ -78,6 +78,9 @@ def call(server: Running, data: bytes, method: str = "ModelInfer", timeout_s: fl
 def code(server: Running, request: Any) -> grpc.StatusCode:
     """The status of a request."""
     return call(server, request.SerializeToString())
+
+
+LARGE = message(raw=(value(LARGEST),))
 
 
 def parameter(**values: Any) -> Any:
