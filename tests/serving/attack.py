@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,14 +18,14 @@ from moderation import contract
 from moderation.client import Client
 from moderation.images.limits import Limits
 from moderation.launcher.process import STUB
-from serving.conftest import Running, launched
+from serving.conftest import Running
 from serving.load import NAMES, SAMPLES, ask
 
 INFER = f"/v2/models/{contract.ENTRY}/infer"
 GENERATE = f"/v2/models/{contract.ENTRY}/generate"
 GROWTH_MB = 100
 CALLERS_FAULT = (400, 404, 405, 411, 413, 414, 415, 431, 501)
-TRITONS_500 = ("failed to parse the request JSON buffer", "Unable to parse ", "attempt to ")
+TRITONS_500 = ("failed to ", "Unable to parse ", "attempt to ")
 """Begin the sentences of Triton's HTTP endpoint about JSON that it cannot read: it calls them its own fault (500)."""
 PICTURE = base64.b64encode(SAMPLES["sunset.png"]).decode()
 LARGEST = SAMPLES["sunset.png"].ljust(Limits().max_bytes, b"\0")
@@ -52,29 +51,28 @@ def _memory(server: psutil.Process) -> dict[str, float]:
 
 
 @contextmanager
-def attacked(folder: Path, heaviest: Callable[[Running], object]) -> Iterator[Running]:
-    """A server for the block; at its end the same processes are there, hardly larger, and decide rightly.
+def attacked(running: Running, heaviest: Callable[[Running], object]) -> Iterator[None]:
+    """At the end of the block the server's processes are those of its start, hardly larger, and decide rightly.
 
     Before it starts, everything is used, and every thread and instance has seen the heaviest request: buffers and
     shared memory are then as large as they get, and what still grows leaks.
 
     Args:
-        folder: for its files.
-        heaviest: sends it; called eight times at once.
+        running: the server.
+        heaviest: sends that request; called eight times at once.
     """
-    with launched(folder) as running:
-        server = triton(running)
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda n: _decide(running, NAMES[n % len(NAMES)]), range(48)))
-            list(pool.map(lambda _: heaviest(running), range(8)))
-        before, stubs = _memory(server), _stubs(server)
-        yield running
-        after = _memory(server)
-        assert (triton(running).pid, _stubs(server)) == (server.pid, stubs), "a process died and was replaced"
-        grown = {name: round(value - before.get(name, 0)) for name, value in after.items()}
-        assert sum(grown.values()) < GROWTH_MB, {name: size for name, size in grown.items() if size > 1}
-        for name in NAMES:
-            assert _decide(running, name)
+    server = triton(running)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: _decide(running, NAMES[n % len(NAMES)]), range(24)))
+        list(pool.map(lambda _: heaviest(running), range(8)))
+    before, stubs = _memory(server), _stubs(server)
+    yield
+    after = _memory(server)
+    assert (triton(running).pid, _stubs(server)) == (server.pid, stubs), "a process died and was replaced"
+    grown = {name: round(value - before.get(name, 0)) for name, value in after.items()}
+    assert sum(grown.values()) < GROWTH_MB, {name: size for name, size in grown.items() if size > 1}
+    for name in NAMES:
+        assert _decide(running, name)
 
 
 def _decide(running: Running, name: str) -> bool:

@@ -29,11 +29,11 @@ Row = service_pb2.ModelInferRequest.InferInputTensor
 Contents = service_pb2.InferTensorContents
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", autouse=True)
+def unharmed(server: Running) -> Iterator[None]:
     """See `attacked`."""
-    with attacked(tmp_path_factory.mktemp("attacked"), lambda running: code(running, LARGE)) as running:
-        yield running
+    with attacked(server, lambda running: code(running, LARGE)):
+        yield
 
 
 @pytest.fixture(autouse=True)

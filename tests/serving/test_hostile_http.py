@@ -20,16 +20,16 @@ from serving.load import SAMPLES
 from serving.malformed import NO_JSON, NO_REQUEST
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", autouse=True)
+def unharmed(server: Running) -> Iterator[None]:
     """See `attacked`."""
 
     def heaviest(running: Running) -> None:
         post(running, INFER, tensor(LARGEST))
         flood(running)
 
-    with attacked(tmp_path_factory.mktemp("attacked"), heaviest) as running:
-        yield running
+    with attacked(server, heaviest):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from serving.conftest import COMMAND, Running, free_ports, launched, wait_until
 from serving.faults.report import UNDER_LOAD, note
 from serving.load import load
 
+pytestmark = UNDER_LOAD
 NETWORK = contract.SAFETY
 
 
@@ -102,10 +103,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Copy], Path], Callable[[bytes], bytes], s
 }
 
 
-ALWAYS = ("a byte of a network's weights", "a line of the characters", "a name in the label map")
-
-
-@pytest.mark.parametrize("what", [pytest.param(w, marks=() if w in ALWAYS else UNDER_LOAD) for w in DAMAGE])
+@pytest.mark.parametrize("what", DAMAGE)
 def test_a_damaged_file_is_not_loaded(copy: Copy, what: str) -> None:
     """Promise: under load, the load of a damaged file is refused and names it; nobody gets another answer than before;
     with the file put right the same load is taken."""
@@ -131,7 +129,6 @@ def test_a_damaged_file_is_not_loaded(copy: Copy, what: str) -> None:
     assert protocol.noticed(moment) == 0
 
 
-@UNDER_LOAD
 def test_a_damaged_network_is_not_started(copy: Copy) -> None:
     """Promise: a built network with one changed bit is found before the start, which says how to build it again."""
     path = copy.built(NETWORK, "model.bin")
