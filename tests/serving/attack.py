@@ -26,7 +26,7 @@ GENERATE = f"/v2/models/{contract.ENTRY}/generate"
 GROWTH_MB = 100
 CALLERS_FAULT = (400, 404, 405, 411, 413, 414, 415, 431, 501)
 TRITONS_500 = ("failed to ", "Unable to parse ", "attempt to ")
-"""Begin the sentences of Triton's HTTP endpoint about JSON that it cannot read: it calls them its own fault (500)."""
+"""Of the sentences of Triton's HTTP endpoint about JSON that it cannot read: it calls them its own fault (500)."""
 PICTURE = base64.b64encode(SAMPLES["sunset.png"]).decode()
 LARGEST = SAMPLES["sunset.png"].ljust(Limits().max_bytes, b"\0")
 ROW = {"name": "IMAGE_B64", "shape": [1, 1], "datatype": "BYTES", "data": [PICTURE]}
@@ -134,5 +134,5 @@ def parsed(answer: bytes) -> tuple[int, Any]:
 def refused(status: int, answer: Any) -> bool:
     """Whether an answer says that the caller is at fault."""
     if status == 500 and isinstance(answer, dict):
-        return str(answer.get("error")).startswith(TRITONS_500)
+        return any(words in str(answer.get("error")) for words in TRITONS_500)
     return status in CALLERS_FAULT

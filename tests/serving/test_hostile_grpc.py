@@ -147,7 +147,7 @@ def test_a_request_that_is_wrong(server: Running, request_: Any) -> None:
     assert code(server, request_) in CALLERS_FAULT
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(
