@@ -162,6 +162,8 @@ def test_notes_tell_the_next_command(helm: Helm, tmp_path: Path) -> None:
     assert "helm test demo -n moderation" in shown
     assert f"port-forward service/{NAME} 8000" in shown
     assert "Triton 24.10, which has known holes" in shown
+    assert "prometheus-adapter" not in shown
+    assert "autoscaling/prometheus-adapter.yaml" in helm.render({"autoscaling": {"mode": "hpa"}}, chart=copy).text
     exposed = helm.render(CANARY, chart=copy).one("Notes")["text"]
     assert "--url https://moderation.example.com" in exposed
     assert "5 % of the routes' requests go to the canary" in exposed
