@@ -29,7 +29,7 @@ from moderation import contract  # noqa: E402
 from moderation.launcher.run import REPOSITORY  # noqa: E402
 from serving.conftest import launched  # noqa: E402
 
-LENGTHS: Final = (4, 8, 16)
+LENGTHS: Final = (4, 10, 24)
 SECONDS: Final = 20.0
 LOADS: Final = (0.8, 2.0)
 LAPS: Final = 40

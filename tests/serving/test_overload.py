@@ -19,7 +19,7 @@ from moderation.client import Client
 from moderation.samples import render
 from serving.conftest import Running, launched, wait_until
 
-QUEUE, INSTANCES = 8, 8  # of configs/cpu.pbtxt
+QUEUE, INSTANCES = 10, 8  # of configs/cpu.pbtxt
 CLIENTS = 60
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -24,26 +25,40 @@ def by_concurrency(journal: Journal, contender: str) -> dict[int, list[Row]]:
 
 
 def curves(journal: Journal, path: Path) -> None:
-    """Throughput to the right, p95 upwards, one line for each contender; a point is a number of requests in flight."""
+    """Throughput to the right, p95 upwards, one line for each contender; a point is a number of requests in flight.
+
+    A hollow point: some requests were refused, as there were more than the queue takes.
+    """
     figure, axes = _figure(8, 4.6)
     for name in SERVERS:
         points = [
-            (concurrency, median(r.rate for r in rows), median(r.latency_ms["p95"] for r in rows))
+            (concurrency, median(r.rate for r in rows), median(r.latency_ms["p95"] for r in rows), _refused(rows))
             for concurrency, rows in by_concurrency(journal, name).items()
             if all(r.images for r in rows)
         ]
         if not points:
             continue
         axes.plot([p[1] for p in points], [p[2] for p in points], "o-", color=COLOURS[name], label=TITLES[name], ms=4)
-        for concurrency, rate, latency in points:
+        hollow = [p for p in points if p[3]]
+        axes.plot([p[1] for p in hollow], [p[2] for p in hollow], "o", color=COLOURS[name], mfc="white", ms=4, zorder=3)
+        for concurrency, rate, latency, _ in points:
             axes.annotate(str(concurrency), (rate, latency), (4, 4), textcoords="offset points", size=7, color="#555")
     axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.set_xlabel("images per second, mixed photos and pictures full of text (right is better)")
     axes.set_ylabel("p95 latency, ms (down is better)")
-    axes.set_title("Numbers beside the points: requests in flight", size=9, loc="left", color="#555")
+    axes.set_title(
+        "Numbers: requests in flight; hollow points: some of them were refused at once",
+        size=9,
+        loc="left",
+        color="#555",
+    )
     axes.legend(frameon=False, fontsize=8)
     _save(figure, path)
+
+
+def _refused(rows: Sequence[Row]) -> bool:
+    return any(status != "200" for row in rows for status in row.statuses)
 
 
 def mixes(journal: Journal, path: Path) -> None:
@@ -71,7 +86,7 @@ def mixes(journal: Journal, path: Path) -> None:
         axes.bar_label(bars, [f"{m:.1f}" for m in middles], size=6.5, padding=2)
     axes.set_xticks(range(len(MIXES)), MIXES)
     axes.set_ylabel("images per second")
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     _save(figure, path)
 
 
