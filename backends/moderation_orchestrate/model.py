@@ -16,7 +16,7 @@ from moderation import contract
 from moderation.errors import InputError, ModerationError
 from moderation.guard.guard import Guard
 from moderation.pipeline.items import Item, parse
-from moderation.pipeline.release import Release
+from moderation.pipeline.release import STAGES, Release
 from moderation.serving import adapter
 from moderation.serving.executor import use_wide_executor
 from moderation.serving.memory import Sweeper
@@ -32,7 +32,7 @@ class TritonPythonModel:
         folder = Path(pb.get_model_dir())
         release = Release.load(folder)
         self.deadline_ms = float(adapter.parameters(args).get("deadline_ms", "10000"))
-        self.metrics = Metrics(release.versions)
+        self.metrics = Metrics(model for model in release.versions if model in STAGES)
         self.guard = Guard.from_environment(self.metrics.add)
         self.log = RequestLog.from_environment(adapter.log)
         self.routing = Routing(args, folder, release, self.metrics, self.deadline_ms / 1e3)
