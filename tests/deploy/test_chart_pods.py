@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from deploy.chart import CANARY, CHART, EXPOSED, Helm, Values, containers, pods,
 from moderation import contract
 from moderation.cli.serve import serve
 from moderation.guard.settings import load as load_security
+from moderation.launcher.install import find_server
 
 
 def test_capacity_never_falls_in_an_upgrade(helm: Helm) -> None:
@@ -176,7 +179,8 @@ def test_routes_can_change_without_a_restart(helm: Helm) -> None:
 
 
 def test_every_option_is_one_of_the_server(helm: Helm) -> None:
-    """Promise: nothing reaches tritonserver by a typing error: `moderation serve` knows each option of the chart."""
+    """Promise: nothing reaches tritonserver by a typing error: `moderation serve` or tritonserver itself knows each
+    option of the chart."""
     full = with_values(
         EXPOSED,
         {
@@ -188,4 +192,5 @@ def test_every_option_is_one_of_the_server(helm: Helm) -> None:
     )
     known = {f"--{name.replace('_', '-')}" for name in inspect.signature(serve).parameters}
     used = {a.split("=")[0] for v in ({}, full) for a in helm.render(v).server()["args"]}
-    assert used <= known
+    usage = subprocess.run([find_server().binary, "--help"], capture_output=True, text=True).stderr
+    assert used - known <= set(re.findall(r"--[a-z-]+", usage))
