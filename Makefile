@@ -103,7 +103,7 @@ bench-guard: $(STAMP) ## cost of access, limits and audit (3 min)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/guard.py
 
-bench-telemetry: $(STAMP) ## cost of latency summaries, traces and log lines (3 min)
+bench-telemetry: $(STAMP) ## cost of traces and log lines (3 min)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/telemetry.py
 
