@@ -43,9 +43,10 @@ class TritonPythonModel:
         self.sweeper = Sweeper()
 
     def finalize(self) -> None:
-        """The audit log gets what still waits."""
+        """The audit log and the metrics port get what still waits."""
         self.guard.close()
         self.routing.close()
+        self.metrics.close()
 
     async def execute(self, requests: list[Any]) -> list[Any]:
         """All requests of the batch at once, each item on its own."""

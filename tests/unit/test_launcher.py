@@ -135,10 +135,12 @@ def test_a_response_cache_is_for_networks_only(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_kept_and_added_to() -> None:
-    """Promise: what the caller set stays; libraries and packages of this environment come first."""
+    """Promise: what the caller set stays, one thread is the default of each library that would take more, and libraries
+    and packages of this environment come first."""
     environment = build_environment(install.find_server(), {"LD_LIBRARY_PATH": "/mine", "OMP_NUM_THREADS": "7"})
     assert environment["LD_LIBRARY_PATH"].endswith(":/mine")
     assert environment["OMP_NUM_THREADS"] == "7"
+    assert environment["OPENBLAS_NUM_THREADS"] == environment["OPENCV_FOR_THREADS_NUM"] == "1"
     assert str(Path(sys.executable).parent) in environment["PATH"]
 
 

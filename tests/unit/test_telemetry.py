@@ -107,6 +107,34 @@ def test_every_sample_is_in_the_catalogue_with_its_labels() -> None:
         assert set(sample.labels) == set(CATALOGUE[sample.name].labels), sample.name
 
 
+@given(
+    st.lists(
+        st.builds(
+            record.Sample,
+            st.sampled_from(["moderation_rules_total", "moderation_image_bytes", "moderation_cpu_cores_used"]),
+            st.integers(0, 9).map(float),
+            st.sampled_from([{"rule": "a", "action": "block"}, {"action": "block", "rule": "a"}, {"rule": "b"}]),
+        )
+    )
+)
+def test_fewer_samples_say_the_same(samples: list[record.Sample]) -> None:
+    """Promise: sums of counters, last values of gauges and every value of a histogram survive."""
+    sent = list(record.summed(samples))
+
+    def values(given: list[record.Sample], name: str) -> dict[frozenset[tuple[str, str]], list[float]]:
+        found: dict[frozenset[tuple[str, str]], list[float]] = {}
+        for sample in given:
+            if sample.name == name:
+                found.setdefault(frozenset(sample.labels.items()), []).append(sample.value)
+        return found
+
+    counters = values(samples, "moderation_rules_total")
+    assert values(sent, "moderation_rules_total") == {labels: [sum(steps)] for labels, steps in counters.items()}
+    gauges = values(samples, "moderation_cpu_cores_used")
+    assert values(sent, "moderation_cpu_cores_used") == {labels: steps[-1:] for labels, steps in gauges.items()}
+    assert values(sent, "moderation_image_bytes") == values(samples, "moderation_image_bytes")
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

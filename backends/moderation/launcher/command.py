@@ -16,6 +16,9 @@ from moderation.launcher.telemetry import Telemetry
 FORWARDED_HEADERS: Final = "(?i)(authorization|x-request-id|x-subject|x-tenant|traceparent|tracestate)"
 """Request headers that reach the entry model as parameters (DESIGN of the entry contract)."""
 
+SINGLE_THREADED: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
+"""Parallelism comes from instances: the threads inside one spin while they wait for each other."""
+
 
 @dataclass(frozen=True)
 class ServeOptions:
@@ -70,15 +73,13 @@ def build_argv(install: ServerInstall, options: ServeOptions, models: Sequence[s
 
 def build_environment(install: ServerInstall, base: Mapping[str, str]) -> dict[str, str]:
     """Environment for tritonserver: its libraries, this environment's packages, one thread for each maths library."""
-    environment = dict(base)
+    environment = {**SINGLE_THREADED, **base}
     libraries = [str(p) for p in install.library_path]
     environment["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *_present(base.get("LD_LIBRARY_PATH"))])
     packages = [p for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
     library = str(Path(__file__).resolve().parents[2])  # an editable install has the library outside site-packages
     environment["PYTHONPATH"] = os.pathsep.join([*packages, library, *_present(base.get("PYTHONPATH"))])
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), *_present(base.get("PATH"))])
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment.setdefault(variable, "1")  # parallelism comes from instances, not from threads inside one
     environment.setdefault("PYTHONDONTWRITEBYTECODE", "1")  # the backend directory may be read-only
     return environment
 

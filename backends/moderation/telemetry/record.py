@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from moderation.errors import AccessError, InputError, OverloadError, triton_code
 from moderation.pipeline.run import STAGE_KEYS, stage_of
 from moderation.telemetry import distributions
+from moderation.telemetry.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from moderation.rollout.answer import Answer
@@ -115,3 +116,17 @@ def outcome(error: Exception | None) -> str:
         return "answered"
     over_quota = isinstance(error, OverloadError) and error.reason != "capacity"
     return "refused" if over_quota or triton_code(error) == "INVALID_ARG" else "failed"
+
+
+def summed(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The same for Prometheus in fewer samples: one sum for each counter, the last value of each gauge."""
+    single: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+    for sample in samples:
+        kind = CATALOGUE[sample.name].kind
+        if kind == "histogram":
+            yield sample
+            continue
+        key = sample.name, tuple(sorted(sample.labels.items()))
+        before = single[key].value if kind == "counter" and key in single else 0.0
+        single[key] = sample._replace(value=before + sample.value)
+    yield from single.values()

@@ -21,6 +21,7 @@ from bench.compare.bare import read_block, write_block
 from bench.compare.load import Answer, Call
 from bench.compare.pictures import Picture
 from moderation import contract
+from moderation.launcher.command import SINGLE_THREADED
 from serving.conftest import Running, free_ports, launched
 
 HERE: Final = Path(__file__).parent
@@ -105,7 +106,7 @@ class Bare(Contender):
     """
 
     def __init__(self, count: int = CORES) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as the launcher does
+        environment = {**os.environ, **SINGLE_THREADED}
         self.processes = [
             subprocess.Popen(
                 [sys.executable, HERE / "bare.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment

@@ -33,6 +33,7 @@ def load(tuned: bool) -> Callable[[bytes], dict[str, Any]]:
     if tuned:
         import onnxruntime
 
+        cv2.setNumThreads(1)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         detector = NudeDetector()
