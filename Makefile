@@ -95,6 +95,10 @@ bench-rolling: $(STAMP) debian-tools ## a rolling upgrade of two pods under load
 bench-networks: $(STAMP) ## networks alone: INT8 and FP32, reading step by step, starts (6 min)
 	@$(BIN)/python tests/bench/networks.py
 
+bench-processes: $(STAMP) ## where the CPU time of a picture goes, process by process (2 min)
+	@$(BIN)/moderation models build
+	@$(BIN)/python tests/bench/processes.py
+
 decisions: $(STAMP) ## record what is decided over the real images (FILE=before.jsonl), to compare after a change (15 min)
 	@$(BIN)/moderation models build
 	@$(BIN)/python tests/bench/decisions.py --record $(or $(FILE),decisions.jsonl)
@@ -162,4 +166,4 @@ lock: ## renew requirements.txt from pyproject.toml
 	  $$(tr , ' ' <<< "$${image#*:}") --constraint requirements.txt --custom-compile-command 'make lock' \
 	  -o "docker/$${image%%:*}.txt" pyproject.toml; done
 
-.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test collector-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout bench-rolling bench-telemetry bench-fairness
+.PHONY: help env models run debian-tools chart-tools chart-readme cluster-test collector-test test test-torch image image-gpu image-lint image-test bench tune-env bench-policy bench-text bench-hashes bench-networks bench-processes decisions lint lock soak fuzz faults licences sbom vulnerabilities bench-guard bench-rollout bench-rolling bench-telemetry bench-fairness

@@ -5,7 +5,7 @@
 set -euo pipefail
 file=${1:?Dockerfile} tag=${2:?tag of the image}
 cd "$(dirname "$0")/.."
-tool=$(command -v buildah podman docker | head -n 1) || { echo "none of buildah, podman, docker is installed" >&2; exit 1; }
+tool=$(command -v buildah || command -v podman || command -v docker) || { echo "none of buildah, podman, docker is installed" >&2; exit 1; }
 # the docker format keeps HEALTHCHECK, which OCI's image format has no field for
 [[ $tool == *docker ]] && options=() || options=(--format docker --layers)
 
