@@ -141,6 +141,19 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, shelf: dict[str, by
     assert not list(tmp_path.rglob("outside"))
 
 
+@needs_npm
+def test_a_second_run_leaves_nothing_of_the_first(tmp_path: Path, shelf: dict[str, bytes]) -> None:
+    """Promise: what the list no longer names is gone; pictures of one's own stay."""
+    shelf["@some/kit"] = tarball(
+        {"package/package.json": b"{}", "package/img/one.png": picture(10), "package/img/two.png": picture(99)}
+    )
+    assert collect(Recipe(pictures=[npm()]), tmp_path, told) == 2
+    mine = tmp_path / "train/photo/mine.png"
+    mine.write_bytes(picture(5))
+    assert collect(Recipe(pictures=[npm(files=["img/two.png"])]), tmp_path, told) == 1
+    assert sorted(path.name for path in mine.parent.iterdir()) == ["mine.png", "some-kit_00000.png"]
+
+
 def test_without_npm_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise: what is missing, and where it comes from."""
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -72,6 +72,7 @@ def collect(what: Recipe, folder: Path, progress: Progress) -> int:
         for path in sorted(root.rglob("*.?t[fc]")):
             shutil.copy(path, fonts)
     drawing.use_fonts([fonts])
+    _forget(folder)
     rows: list[dict[str, Any]] = []
     for number, entry in enumerate(what.pictures, len(what.fonts)):
         progress("packages", number, total)
@@ -84,6 +85,16 @@ def collect(what: Recipe, folder: Path, progress: Progress) -> int:
     return len(rows)
 
 
+def _forget(folder: Path) -> None:
+    """Delete what another run wrote there: numbers move with the list, and a stray picture is a wrong source."""
+    manifest = folder / "manifest.csv"
+    if manifest.is_file():
+        with manifest.open(newline="") as file:
+            for row in csv.DictReader(file):
+                (folder / "train" / row["class"] / Path(row["file"]).name).unlink(missing_ok=True)
+        manifest.unlink()
+
+
 def _taken(entry: Entry, folder: Path, first: int) -> list[dict[str, Any]]:
     """Write the pictures of an entry, numbered from `first`; their rows of the manifest."""
     root, version = unpack(entry, folder / "packages")
@@ -92,7 +103,7 @@ def _taken(entry: Entry, folder: Path, first: int) -> list[dict[str, Any]]:
     rows = []
     for number, (source, picture) in enumerate(_chosen(entry, root), first):
         path = target / f"{entry.slug}_{number:05d}.png"
-        picture.save(path, compress_level=1)  # half the time of the whole, for a sixth more space
+        picture.save(path, compress_level=1)  # encodes in half the time, for a little more space
         rows.append(
             {
                 "file": path.relative_to(folder).as_posix(),
@@ -147,7 +158,10 @@ def _open(path: Path, rng: random.Random) -> Iterator[Image.Image]:
 
 
 def _pages(path: Path, rng: random.Random) -> Iterator[Image.Image]:
-    import pypdfium2
+    try:
+        import pypdfium2
+    except ImportError:
+        raise ConfigError("module pypdfium2 is missing; pip install content-moderation[train]") from None
 
     try:
         document = pypdfium2.PdfDocument(path)
