@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,16 @@ PIXELS = np.random.default_rng(1).random((7, 3, 8, 8), np.float32)
 def folder(tmp_path: Path) -> Path:
     ov.save_model(ov.convert_model(darkness(tmp_path / "network.onnx")), tmp_path / "model.xml")
     return tmp_path
+
+
+def test_nobody_is_told_that_it_runs() -> None:
+    """Promise: OpenVINO sends nothing to its makers, whatever imports it first."""
+    code = (
+        "import moderation, sys, openvino.tools.ovc.telemetry_utils as used; import moderation.serving.network; "
+        "assert sys.modules['openvino_telemetry'] is None; print(used.tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
 
 
 @given(st.integers(0, 200))
