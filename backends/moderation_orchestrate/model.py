@@ -41,6 +41,7 @@ class TritonPythonModel:
         if reference := Reference.load(folder):
             self.metrics.add(*reference.samples())
         self.sweeper = Sweeper()
+        self.metrics.start()
 
     def finalize(self) -> None:
         """The audit log and the metrics port get what still waits."""

@@ -36,13 +36,16 @@ class Metrics:
         self._series: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
         self._waiting: SimpleQueue[Sample | None] = SimpleQueue()
         for model in stages:
-            self.add(Sample("moderation_stage_failures_total", 0, {"model": model}))
-            self.add(Sample("moderation_stage_skipped_total", 0, {"model": model}))
+            self._send(Sample("moderation_stage_failures_total", 0, {"model": model}))
+            self._send(Sample("moderation_stage_skipped_total", 0, {"model": model}))
         for code in ("INTERNAL", "UNAVAILABLE"):
-            self.add(Sample("moderation_errors_total", 0, {"code": code}))
+            self._send(Sample("moderation_errors_total", 0, {"code": code}))
         for outcome in ("answered", "refused", "failed"):
             self._of("moderation_request_seconds", {"outcome": outcome})
         self._sender = threading.Thread(target=self._send_all, name="metrics", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send; at the end of the backend's `initialize`, which until then has Triton's ear alone."""
         self._sender.start()
 
     def add(self, *samples: Sample) -> None:
@@ -53,7 +56,8 @@ class Metrics:
     def close(self) -> None:
         """Send what still waits; nothing is sent after it."""
         self._waiting.put(None)
-        self._sender.join()
+        if self._sender.is_alive():
+            self._sender.join()
 
     def _send_all(self) -> None:
         open_ = True
