@@ -85,7 +85,7 @@ def test_model_analyzer_searches_the_running_server(folders: dict[str, Path]) ->
     assert done.returncode == 0, done.stderr
     report = folders["configs"] / "reports" / "cpu" / model
     assert (report / "metrics-model-inference.csv").read_text().count(model) >= 2
-    assert "Model Analyzer searched 2 combinations" in (report / "README.md").read_text()
+    assert "Model Analyzer searched among 2 combinations" in (report / "README.md").read_text()
 
 
 def test_a_model_without_a_sweep_is_named(folders: dict[str, Path]) -> None:

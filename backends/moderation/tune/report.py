@@ -42,12 +42,25 @@ def write(folder: Path, space: Space, document: Mapping[str, Any], choice: Choic
             lines += [f"## {turn['axis']}", "", *_table(turn["candidates"], turn), ""]
     else:
         candidates = [named({}, space.axes), *(named(parse(rows), space.axes) for rows in document["candidates"] or ())]
-        lines += [f"Model Analyzer searched {space.combinations()} combinations; its best were measured again:", ""]
+        lines += [
+            f"Model Analyzer searched among {space.combinations()} combinations; its best were measured again:",
+            "",
+        ]
         lines += _table(candidates, document)
-        for source in (*export.rglob("metrics-model-inference.csv"), *export.rglob("*.html"), *export.rglob("*.pdf")):
-            shutil.copy2(source, folder / source.name)
-            lines += ["", f"Model Analyzer's own: [{source.name}]({source.name})"]
+        lines += ["", "Model Analyzer's own tables and pages:", ""]
+        for source in _exported(export):
+            # a detailed report lies in a folder that is named after its candidate
+            name = (
+                source.name if source.parent.name in ("results", space.model) else f"{source.parent.name}-{source.name}"
+            )
+            shutil.copy2(source, folder / name)
+            lines.append(f"- [{name}]({name})")
     (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+def _exported(folder: Path) -> list[Path]:
+    """What is worth keeping of Model Analyzer's export."""
+    return [*folder.rglob("metrics-model-inference.csv"), *sorted((*folder.rglob("*.html"), *folder.rglob("*.pdf")))]
 
 
 def _table(candidates: Sequence[str], judged: Mapping[str, Any]) -> list[str]:
