@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -118,6 +120,30 @@ def failing(*options: str) -> str:
     )
     assert answer.returncode == 2, answer.stdout + answer.stderr
     return answer.stderr
+
+
+def test_a_start_that_is_aborted_is_tried_again(tmp_path: Path) -> None:
+    """Promise: a tritonserver that its own race aborts while models load costs time, and nothing else."""
+    aborted: list[int] = []
+
+    def abort() -> None:
+        def servers() -> list[psutil.Process]:
+            mine = [p for p in psutil.Process().children() if any(str(tmp_path) in part for part in p.cmdline())]
+            return [child for launcher in mine for child in launcher.children() if child.name() == "tritonserver"]
+
+        wait_until(lambda: bool(servers()), 30)
+        (server,) = servers()
+        server.send_signal(signal.SIGABRT)
+        aborted.append(server.pid)
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(abort)
+        with launched(tmp_path) as running:
+            done.result()
+            assert decided(running, "notice.jpg")
+            (server,) = [p for p in psutil.Process(running.process.pid).children() if p.name() == "tritonserver"]
+            assert aborted
+            assert server.pid not in aborted
 
 
 def test_a_taken_port_is_named() -> None:

@@ -85,6 +85,11 @@ class Server:
         """Whether the process is alive."""
         return self._process.poll() is None
 
+    @property
+    def ended_by_signal(self) -> bool:
+        """Whether the process is gone and did not end by itself."""
+        return (self._process.poll() or 0) < 0
+
     def _read_log(self) -> None:
         stream = self._process.stdout
         if stream is None:
