@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ HARDENED = (
 OPEN = ("--address=0.0.0.0", "--allow-unauthenticated")
 """The port is published on loopback only, so nobody needs a token."""
 SHM = "--shm-size=640m"
+COMPOSE_PORTS = (8000, 8001, 8002)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -96,6 +98,37 @@ def test_shared_memory_stays_within_what_is_given(container: tuple[str, str]) ->
     text = podman("exec", container[0], "df", "--output=used,avail", "-m", "/dev/shm").stdout
     used, free = map(int, text.splitlines()[1].split())
     assert 0 < used < free
+
+
+def test_the_compose_file_serves(image: str) -> None:
+    """Promise: the compose file's own settings start the image, on loopback, read-only, without rights."""
+    for port in COMPOSE_PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                pytest.skip(f"port {port} of the compose file is taken on this machine")
+    uv = Path(sys.executable).with_name("uv")
+    run: list[str | Path] = [
+        uv,
+        "tool",
+        "run",
+        "--quiet",
+        "--from",
+        "podman-compose==1.6.0",
+        "podman-compose",
+        "--file",
+    ]
+    compose: list[str | Path] = [*run, ROOT / "docker" / "compose.yaml"]
+    try:
+        # Prometheus' image is on a registry only; the compose file's other half is this one
+        subprocess.run([*compose, "up", "--detach", "--no-build", "moderation"], check=True, timeout=120)
+        wait_until(lambda: Control("http://127.0.0.1:8000").ready("content-moderation-ensemble"), 120)
+        (facts,) = json.loads(podman("inspect", "content-moderation_moderation_1").stdout)
+        assert facts["HostConfig"]["ReadonlyRootfs"]
+        assert facts["EffectiveCaps"] in (None, [])
+        bound = [b["HostIp"] for bindings in facts["NetworkSettings"]["Ports"].values() for b in bindings or ()]
+        assert bound == ["127.0.0.1"] * len(COMPOSE_PORTS)
+    finally:
+        subprocess.run([*compose, "down"], check=True, timeout=120)
 
 
 def test_too_little_shared_memory_is_said_at_once(image: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from moderation.images.views import View
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 40), (40, 60, 210), (128, 128, 128)
 LOSSLESS = {"PNG", "BMP", "TIFF", "GIF"}
+FINDS = Path(__file__).parents[1] / "bench" / "seeds"
+"""Inputs that `make fuzz` found."""
 
 
 def quadrants(width: int = 120, height: int = 80) -> Image.Image:
@@ -183,6 +187,13 @@ def test_the_same_picture_has_nearly_the_same_hash() -> None:
     first = bits(encode(picture, "PNG"))
     assert (first ^ bits(encode(picture.resize((320, 240)), "JPEG", quality=70))).bit_count() <= 31
     assert (first ^ bits(encode(other, "PNG"))).bit_count() > 60
+
+
+@pytest.mark.parametrize("path", sorted(FINDS.glob("picture-*")), ids=lambda path: path.name)
+def test_what_fuzzing_found_stays_mended(path: Path) -> None:
+    """Promise: inputs that once broke the preprocessor are pictures or are refused, with a reason."""
+    with suppress(InputError):
+        assert preprocess(path.read_bytes(), PreprocessConfig()).text.shape[3] == 3
 
 
 def test_everything_the_pipeline_needs_comes_out() -> None:

@@ -200,6 +200,7 @@ def _shrink(image: Image.Image, max_side: int) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Pixels:
     """Any Pillow mode to RGB; transparency over white, more than 8 bits scaled to 8."""
+    image.load()  # a frame's real mode and size are known then: one of a GIF may reach beyond its canvas
     if image.mode.startswith("I;16"):
         return _grey(np.asarray(image, np.uint16) >> 8)
     if image.mode in ("I", "F"):
