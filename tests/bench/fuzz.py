@@ -48,6 +48,8 @@ MEMORY = 2 << 30
 """Bytes that an input may take on top of the process, as in the preprocessor's own (moderation.serving.memory)."""
 SLOW_S = 10.0
 """An input that takes longer is a find: nothing of this size needs a tenth of it."""
+LARGEST = 1 << 22
+"""Bytes of an input at most: one piece that is repeated again and again would be the machine's memory otherwise."""
 MARKS = re.compile(
     rb"IHDR|IDAT|iCCP|PLTE|tRNS|acTL|fcTL|\xff[\xc0-\xfe]|RIFF|VP8[ LX]|ANMF|ALPH|ftyp|meta|iloc|ispe|mdat"
 )
@@ -76,7 +78,7 @@ def changed(data: bytes, others: list[bytes], choose: random.Random) -> bytes:
             choose.shuffle(parts)
         elif kind == 4:
             parts = parts[:at]
-        data = b"".join(parts) or b"\xff"
+        data = b"".join(parts)[:LARGEST] or b"\xff"
         raw = bytearray(data)
         place = choose.randrange(len(raw))
         if kind == 5:
