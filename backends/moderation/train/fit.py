@@ -17,7 +17,7 @@ from torch.nn import functional
 from moderation.train.network import SIDE, ContentClassifier
 
 Stages = tuple[tuple[int, float], ...]
-STAGES: Final[Stages] = ((112, 0.5), (160, 0.3), (SIDE, 0.2))
+STAGES: Final[Stages] = ((112, 0.56), (160, 0.33), (SIDE, 0.11))
 """Picture side and share of the steps: small pictures teach most for a fifth of the cost (as in progressive resizing,
 Howard, DAWNBench 2018), full size at the end teaches what the network is used on."""
 FINE_STAGES: Final[Stages] = ((160, 0.7), (SIDE, 0.3))

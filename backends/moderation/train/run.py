@@ -22,7 +22,7 @@ from moderation.train.fit import FINE_STAGES, STAGES, Data, Plan, fit, scores, s
 from moderation.train.report import Report
 from moderation.train.speed import CALIBRATION, measure
 
-VARIANTS: Final = 2
+VARIANTS: Final = 3
 """Spoiled copies of each real picture."""
 SYNTHETIC: Final = 1400
 """Synthetic pictures of each class."""
