@@ -15,7 +15,7 @@ from moderation import contract, schemas
 from moderation.errors import PolicyError
 from moderation.launcher.run import REPOSITORY
 from moderation.policy import rule_schema, schema
-from moderation.policy.load import json_schema, load
+from moderation.policy.load import MAX_BYTES, json_schema, load
 from moderation.policy.rules import HashRule, LabelRule, TextRule, Unknown
 
 MINIMAL = "profiles:\n  default: {}\n"
@@ -373,6 +373,12 @@ def test_a_policy_that_breaks_its_own_tests_is_refused_with_their_names(folder: 
 def test_a_file_that_is_no_policy_is_refused_in_words(folder: Path, text: str, line: int, words: str) -> None:
     """Promise: broken and hostile YAML ends in a sentence with a line, never in a traceback or a full memory."""
     assert any(fault.startswith(f"policy.yaml:{line}: ") and words in fault for fault in faults(folder, text))
+
+
+def test_a_policy_as_large_as_a_list_is_refused_at_once(folder: Path) -> None:
+    """Promise: what would take minutes to read is not read; the limit and where the content belongs are said."""
+    (fault,) = faults(folder, "#" * (MAX_BYTES + 1))
+    assert fault.startswith("policy.yaml:1: has 262145 bytes; at most 262144 are read; move phrases")
 
 
 def test_files_that_cannot_be_read_are_named(folder: Path, tmp_path: Path) -> None:

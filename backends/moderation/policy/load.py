@@ -19,6 +19,8 @@ from moderation.policy.rules import DEFAULT_PROFILE, Choice, Policy
 from moderation.policy.source import Source, suggest
 
 FILE = "policy.yaml"
+MAX_BYTES = 1 << 18
+"""A thousand rules; reading so much YAML takes two seconds, and models are loaded while others wait."""
 
 
 def load(folder: Path, *, tests: bool = True) -> Policy:
@@ -66,6 +68,9 @@ def refuse(folder: Path, faults: Iterable[str]) -> NoReturn:
 def _read(folder: Path) -> tuple[bytes, Source]:
     try:
         raw = (folder / FILE).read_bytes()
+        if len(raw) > MAX_BYTES:
+            size = f"{len(raw)} bytes; at most {MAX_BYTES} are read"
+            refuse(folder, (f"{FILE}:1: has {size}; move phrases and hashes to files in lists/",))
         source = Source(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         refuse(folder, (f"{FILE}:1: byte {error.start} is not UTF-8; save the file as UTF-8",))
