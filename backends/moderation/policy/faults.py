@@ -99,8 +99,15 @@ def _wanted(path: Path_, kind: str, ctx: Mapping[str, Any]) -> str:
 
 def _at(data: Any, path: Path_) -> Any:
     for part in path:
-        data = data[part]
+        data = _below(data, part)
     return data
+
+
+def _below(data: Any, part: Any) -> Any:
+    """The value of a key or index; pydantic gives a key that is a number of more than 64 bits as text."""
+    if isinstance(data, dict) and part not in data:
+        return next(value for key, value in data.items() if str(key) == str(part))
+    return data[part]
 
 
 def _model_at(model: type[BaseModel], path: Path_, data: Any) -> type[BaseModel]:
@@ -109,9 +116,9 @@ def _model_at(model: type[BaseModel], path: Path_, data: Any) -> type[BaseModel]
     for part in path:
         if isinstance(here, type) and issubclass(here, BaseModel):
             here = here.model_fields[str(part)].annotation
-            data = data[part]
         else:
-            here, data = get_args(here)[-1], data[part]
+            here = get_args(here)[-1]
+        data = _below(data, part)
         here = _choose(here, data)
     return here if isinstance(here, type) and issubclass(here, BaseModel) else model
 
