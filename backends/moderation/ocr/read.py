@@ -58,7 +58,7 @@ class OcrConfig:
     widths: tuple[int, ...] = (96, 160, 240, 320, 480, 640, 960)
     max_width: int = 3840
     check_side: int = 320
-    check_threshold: float = 0.4
+    check_threshold: float = 0.3
     check_faint: float = 0.1
     check_margin: float = 0.08
     check_most: float = 0.6
