@@ -376,9 +376,9 @@ def test_a_file_that_is_no_policy_is_refused_in_words(folder: Path, text: str, l
 
 
 def test_a_policy_as_large_as_a_list_is_refused_at_once(folder: Path) -> None:
-    """Promise: what would take minutes to read is not read; the limit and where the content belongs are said."""
+    """Promise: what would take long to read is not read; the limit and where the content belongs are said."""
     (fault,) = faults(folder, "#" * (MAX_BYTES + 1))
-    assert fault.startswith("policy.yaml:1: has 262145 bytes; at most 262144 are read; move phrases")
+    assert fault.startswith("policy.yaml:1: has 1048577 bytes; at most 1048576 are read; move phrases")
 
 
 def test_files_that_cannot_be_read_are_named(folder: Path, tmp_path: Path) -> None:

@@ -104,22 +104,16 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
             models = loadable(served)
             for model in models:
                 on_event(model, "queued", "")
-            argv = build_argv(install, options, models)
-            environment = {**os.environ, **protection.environment, **plan.telemetry.environment()}
-            control = Control(f"http://{plan.address}:{plan.ports.http}", token=protection.admin_token)
-
-            def launch() -> Server:
-                return Server(
-                    argv,
-                    build_environment(install, environment),
-                    plan.log or folder / "server.log",
-                    control,
-                    on_event,
-                    json_log=plan.telemetry.log_format == "json",
-                )
-
-            server = _ready(launch, folder)
+            server = Server(
+                build_argv(install, options, models),
+                build_environment(install, {**os.environ, **protection.environment, **plan.telemetry.environment()}),
+                plan.log or folder / "server.log",
+                Control(f"http://{plan.address}:{plan.ports.http}", token=protection.admin_token),
+                on_event,
+                json_log=plan.telemetry.log_format == "json",
+            )
             try:
+                server.wait_ready(contract.ENTRY, START_TIMEOUT_S)
                 with _adding_versions(plan.repository, served, target):
                     yield server
             except LaunchError as error:
@@ -129,37 +123,6 @@ def serving(plan: Plan, on_event: Callable[[str, str, str], None] = lambda *_: N
                 preflight.clear_own(os.getpid())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _ready(launch: Callable[[], Server], folder: Path) -> Server:
-    """A server that is ready; a start that a signal ends is tried once more.
-
-    Rarely, Triton's own race over a lock in shared memory aborts it while models load
-    (https://github.com/triton-inference-server/server/issues/8882).
-
-    Args:
-        launch: starts tritonserver.
-        folder: goes with the server; the log of a failed start is kept elsewhere.
-
-    Raises:
-        LaunchError: it is not ready in time, or ended.
-    """
-    tries = 2
-    while True:
-        server, ready = launch(), False
-        tries -= 1
-        try:
-            server.wait_ready(contract.ENTRY, START_TIMEOUT_S)
-            ready = True
-        except LaunchError as error:
-            if not tries or not server.ended_by_signal:
-                raise replace_log(error, server, folder) from None
-        finally:
-            if not ready:
-                server.stop(0)
-                preflight.clear_own(os.getpid())
-        if ready:
-            return server
 
 
 @contextmanager

@@ -167,7 +167,8 @@ async def call_alone(
 
 
 ASK_EVERY_S: Final = 0.1
-"""Triton takes 0.7 ms to say whether a caller has gone, and the event loop waits for it; most requests end sooner."""
+"""Whether a caller has gone takes a message to Triton and its answer, while the event loop waits; most requests end
+sooner than this."""
 
 
 class Caller:
