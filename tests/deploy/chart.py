@@ -90,7 +90,8 @@ class Helm:
         """Why it cannot be used; empty when it can."""
         if self.kind == "sdk":
             return "" if importlib.util.find_spec("helm_python") else "Helm's SDK: run `make chart-tools`"
-        return "" if self.binary.is_file() else f"no {self.binary.name}: run `make chart-tools` (needs Go)"
+        builder = "cluster-test" if self.kind == "helm4" else "chart-tools"
+        return "" if self.binary.is_file() else f"no {self.binary.name}: run `make {builder}` (needs Go)"
 
     def render(self, values: Values, *, files: tuple[Path, ...] = (), chart: Path = CHART) -> Rendered:
         """`helm template demo` with values.
