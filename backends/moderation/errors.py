@@ -14,6 +14,7 @@
         ├── ExpressionError   an expression of a policy cannot be read
         ├── ModelBuildError   a model cannot be built or verified
         └── LaunchError       the server cannot be started on this machine
+            └── AbortedError  a signal ended it while it started; another start may succeed
 
 Messages follow one style: what was wrong, the value seen, the limit or the allowed values, and the remedy.
 They never carry image bytes, recognised text, tokens or the environment.
@@ -173,6 +174,14 @@ class ModelBuildError(ConfigError):
 
 class LaunchError(ConfigError):
     """tritonserver cannot be started on this machine."""
+
+
+class AbortedError(LaunchError):
+    """A signal ended tritonserver while it started; another start may succeed.
+
+    Rarely, its own race over a lock in shared memory does while models load
+    (https://github.com/triton-inference-server/server/issues/8882).
+    """
 
 
 # The most specific class wins. Names are those of TRITONSERVER_Error_Code; UNKNOWN is never used.

@@ -15,17 +15,16 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-import psutil
-
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from bench.compare.local import Local  # noqa: E402 - the path comes first
+from bench.compare.meter import tree  # noqa: E402
 from bench.compare.pictures import Picture, Pictures  # noqa: E402
 from bench.machine import describe  # noqa: E402
 from moderation import contract  # noqa: E402
 from moderation.client import Client  # noqa: E402
-from moderation.launcher.process import STUB  # noqa: E402
+from moderation.launcher.process import stub_model  # noqa: E402
 from moderation.launcher.run import REPOSITORY  # noqa: E402
 from serving.conftest import Running, launched  # noqa: E402
 
@@ -59,17 +58,11 @@ of {count} pictures. Bare: the same stage in one process, alone on the machine. 
 
 def spent(running: Running) -> dict[str, float]:
     """CPU seconds of each model's processes, of tritonserver and of the launcher so far."""
-    launcher = psutil.Process(running.process.pid)
     seconds: dict[str, float] = defaultdict(float)
-    for process in (launcher, *launcher.children(recursive=True)):
+    for process in tree([running.process.pid]):
         command = process.cmdline()
-        if STUB in command[0]:
-            name = next(
-                argument.rsplit("_", 2)[0] for argument in command if argument.count("_") >= 2 and "/" not in argument
-            )
-        else:
-            name = "launcher" if process == launcher else Path(command[0]).name
-        seconds[name] += sum(process.cpu_times()[:2])
+        binary = "launcher" if process.pid == running.process.pid else Path(command[0]).name
+        seconds[stub_model(command) or binary] += sum(process.cpu_times()[:2])
     return seconds
 
 

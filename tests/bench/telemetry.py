@@ -15,12 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-import psutil
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from bench.machine import describe  # noqa: E402 - the path comes first
+from bench.compare.meter import cpu_seconds  # noqa: E402 - the path comes first
+from bench.machine import describe  # noqa: E402
 from moderation.client import Client  # noqa: E402
 from serving.conftest import Running, launched  # noqa: E402
 from serving.load import SAMPLES  # noqa: E402
@@ -41,21 +40,15 @@ def variants(endpoint: str) -> dict[str, list[str]]:
     }
 
 
-def cpu_s(running: Running) -> float:
-    """Processor seconds of a server with all its processes so far."""
-    family = [psutil.Process(running.process.pid)]
-    family += family[0].children(recursive=True)
-    return sum(sum(process.cpu_times()[:2]) for process in family)
-
-
 def block(running: Running, client: Client) -> tuple[float, float]:
     """Milliseconds of a request in one block: of time, the median, and of processor, the mean."""
-    before, taken = cpu_s(running), []
+    pids = [running.process.pid]
+    before, taken = cpu_seconds(pids), []
     for _ in range(REQUESTS):
         started = time.perf_counter()
         client.moderate([SAMPLES["sunset.png"]])
         taken.append((time.perf_counter() - started) * 1e3)
-    return median(taken), (cpu_s(running) - before) * 1e3 / REQUESTS
+    return median(taken), (cpu_seconds(pids) - before) * 1e3 / REQUESTS
 
 
 def ratios(values: list[float], base: list[float]) -> str:

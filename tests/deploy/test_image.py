@@ -106,18 +106,8 @@ def test_the_compose_file_serves(image: str) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 pytest.skip(f"port {port} of the compose file is taken on this machine")
-    uv = Path(sys.executable).with_name("uv")
-    run: list[str | Path] = [
-        uv,
-        "tool",
-        "run",
-        "--quiet",
-        "--from",
-        "podman-compose==1.6.0",
-        "podman-compose",
-        "--file",
-    ]
-    compose: list[str | Path] = [*run, ROOT / "docker" / "compose.yaml"]
+    tool = ["tool", "run", "--quiet", "--from", "podman-compose==1.6.0", "podman-compose", "--file"]
+    compose: list[str | Path] = [Path(sys.executable).with_name("uv"), *tool, ROOT / "docker" / "compose.yaml"]
     try:
         # Prometheus' image is on a registry only; the compose file's other half is this one
         subprocess.run([*compose, "up", "--detach", "--no-build", "moderation"], check=True, timeout=120)

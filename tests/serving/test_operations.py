@@ -19,6 +19,7 @@ from moderation.client import Client
 from moderation.errors import ModerationError, ServerError
 from moderation.launcher.run import REPOSITORY
 from moderation.samples import EXPECTED, render
+from serving.attack import triton
 from serving.conftest import COMMAND, Running, launched, stubs, wait_until
 
 SAMPLES = render()
@@ -141,9 +142,8 @@ def test_a_start_that_is_aborted_is_tried_again(tmp_path: Path) -> None:
         with launched(tmp_path) as running:
             done.result()
             assert decided(running, "notice.jpg")
-            (server,) = [p for p in psutil.Process(running.process.pid).children() if p.name() == "tritonserver"]
             assert aborted
-            assert server.pid not in aborted
+            assert triton(running).pid not in aborted
 
 
 def test_a_taken_port_is_named() -> None:

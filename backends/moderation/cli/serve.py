@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from moderation import contract
 from moderation.cli.build import Engine, build_networks
-from moderation.errors import LaunchError, ModerationError
+from moderation.errors import AbortedError, LaunchError, ModerationError
 from moderation.launcher import heartbeat
 from moderation.launcher.preflight import Ports
 from moderation.launcher.process import POLL_S, Server, Supervisor, stop_signals
@@ -101,11 +101,16 @@ def serve(
 def _run(plan: Plan, console: Console, demo: bool) -> None:
     deaths: deque[float] = deque(maxlen=RESTARTS)
     with stop_signals() as stop:
-        while not _serve(plan, console, demo, stop):
+        while True:
+            try:
+                if _serve(plan, console, demo, stop):
+                    break
+                demo = False
+            except AbortedError as error:
+                console.print(f"{error.message}\nstarting it again", markup=False, highlight=False)
             deaths.append(time.monotonic())
             if len(deaths) == RESTARTS and deaths[-1] - deaths[0] < RESTARTS_S:
                 raise LaunchError(f"tritonserver ended by itself {RESTARTS} times in {RESTARTS_S} s; giving up")
-            demo = False
     console.print("stopped")
 
 

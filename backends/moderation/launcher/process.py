@@ -14,7 +14,7 @@ from typing import Final
 
 import psutil
 
-from moderation.errors import LaunchError
+from moderation.errors import AbortedError, LaunchError
 from moderation.launcher.control import Control
 from moderation.telemetry.log import dump, from_triton
 
@@ -85,11 +85,6 @@ class Server:
         """Whether the process is alive."""
         return self._process.poll() is None
 
-    @property
-    def ended_by_signal(self) -> bool:
-        """Whether the process is gone and did not end by itself."""
-        return (self._process.poll() or 0) < 0
-
     def _read_log(self) -> None:
         stream = self._process.stdout
         if stream is None:
@@ -110,15 +105,16 @@ class Server:
         """Block until `model` answers that it is ready.
 
         Raises:
-            LaunchError: the process ended or time is up; with the last lines of the log.
+            AbortedError: a signal ended the process; with the last lines of the log.
+            LaunchError: it ended otherwise or time is up; likewise.
         """
         deadline = time.monotonic() + timeout_s
         while not self.control.ready(model):
             if not self.running():
                 self._reader.join(2)
-                raise LaunchError(
-                    f"tritonserver ended with code {self._process.returncode} while starting{self.tail()}"
-                )
+                code = self._process.returncode
+                kind = AbortedError if code < 0 else LaunchError
+                raise kind(f"tritonserver ended with code {code} while starting{self.tail()}")
             if time.monotonic() > deadline or self._gave_up(model):
                 raise LaunchError(f"{model} is not ready after {timeout_s:.0f} s{self.tail()}")
             time.sleep(0.1)

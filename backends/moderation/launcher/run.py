@@ -190,7 +190,7 @@ def replace_log(error: LaunchError, server: Server, folder: Path) -> LaunchError
     if folder in server.log.parents and server.log.is_file():
         kept = Path(tempfile.gettempdir()) / f"moderation-failed-{os.getpid()}.log"
         shutil.copy2(server.log, kept)
-        return LaunchError(error.message.replace(str(server.log), str(kept)))
+        return type(error)(error.message.replace(str(server.log), str(kept)))
     return error
 
 
