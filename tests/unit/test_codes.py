@@ -1,8 +1,6 @@
-"""QR and bar codes: found, decoded, and what they say about the kind of picture."""
+"""QR and bar codes: found and decoded."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.images.codes import MAX_CODES, UNREAD, find_codes
-from moderation.pipeline.content import content_type
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -90,37 +87,3 @@ def test_no_picture_makes_the_search_fail(seed: int, width: int, height: int) ->
     """Promise: whatever the pixels, the answer is a list."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     assert isinstance(find_codes(pixels), list)
-
-
-KINDS = {"photo": 0.7, "document": 0.2, "code_2d": 0.1}
-
-
-def code(share: float, kind: str = "QRCode") -> dict[str, Any]:
-    """A code that covers a share of a picture of 100 × 100 pixels."""
-    side = 100 * share**0.5
-    return {"format": kind, "text": "x", "quad": [[0, 0], [side, 0], [side, side], [0, side]], "frame": 0}
-
-
-def test_a_large_code_decides_and_a_small_one_does_not() -> None:
-    """Promise: a code that fills a part of the picture makes it code_2d; a stamp on a page leaves the page a page."""
-    assert content_type(KINDS, [code(0.1)], 100, 100)[0] == "code_2d"
-    assert content_type(KINDS, [code(0.1, UNREAD)], 100, 100)[0] == "code_2d"
-    assert content_type(KINDS, [code(0.005)], 100, 100) == pytest.approx(("photo", 0.7))
-
-
-def test_no_code_speaks_against_one() -> None:
-    """Promise: where nothing was found, code_2d is less probable than the network thinks."""
-    name, score = content_type({"photo": 0.45, "code_2d": 0.55}, [], 100, 100)
-    assert (name, round(score, 2)) == ("photo", 0.73)
-
-
-@given(
-    scores=st.lists(st.floats(0, 1), min_size=3, max_size=3),
-    share=st.floats(0, 1),
-    kind=st.sampled_from(["QRCode", UNREAD]),
-)
-def test_the_answer_is_a_probability(scores: list[float], share: float, kind: str) -> None:
-    """Promise: always one of the kinds, always 0 to 1, also when a network says nothing at all."""
-    name, score = content_type(dict(zip(KINDS, scores, strict=True)), [code(share, kind)], 100, 100)
-    assert name in KINDS
-    assert 0 <= score <= 1

@@ -10,6 +10,7 @@ from typing import Any, Final
 from moderation import contract
 from moderation.errors import InputError, StageError
 from moderation.pipeline import stages
+from moderation.pipeline.content import Kind
 from moderation.pipeline.gates import Act
 from moderation.pipeline.items import Item
 from moderation.pipeline.run import Run, stage_of
@@ -35,12 +36,13 @@ async def moderate(item: Item, run: Run) -> dict[str, Any]:
     kind = asyncio.ensure_future(
         _known(run, contract.CLASSIFIER, stages.classify(run, views["CLASSIFIER_PIXELS"], codes, info))
     )
-    detected, judged, text, content_type = await asyncio.gather(
+    detected, judged, text, seen_first = await asyncio.gather(
         _gated(run, contract.SAFETY, kind, lambda _: stages.detect(run, views["SAFETY_PIXELS"], info)),
         _gated(run, contract.SAFETY_CLASSIFIER, kind, lambda _: stages.judge(run, views["TEXT_PIXELS"])),
         _gated(run, contract.OCR, kind, lambda act: stages.read(run, views["TEXT_PIXELS"], info, act)),
         kind,
     )
+    content_type = None if seen_first is None else seen_first.with_text(text).best()
     opinions = [opinion for opinion in (detected, judged) if opinion is not None]
     found = [finding for opinion in opinions for finding in opinion.findings]
     for finding in (*found, *(text or ()), *codes):
@@ -95,14 +97,17 @@ def _listed(found: Sequence[Finding], weighed: Sequence[Finding]) -> Iterator[Fi
             yield {**finding, "vote": None}  # too little was left of it
 
 
-async def _gated(run: Run, stage: str, kind: Awaitable[Any], work: Callable[[Act], Awaitable[Any]]) -> Any:
+async def _gated(run: Run, stage: str, kind: Awaitable[Kind | None], work: Callable[[Act], Awaitable[Any]]) -> Any:
     """A branch that may be spared by the kind of picture; it waits for the kind only where a gate asks for it.
 
     A stage that the release does not list is neither called nor skipped nor unknown.
     """
     if stage not in run.release.versions:
         return None
-    act = run.release.gates.act(stage, await kind) if run.release.gates.waits(stage) else "run"
+    act: Act = "run"
+    if run.release.gates.waits(stage):
+        seen = await kind
+        act = run.release.gates.act(stage, None if seen is None else seen.best())
     if act == "skip":
         run.skipped.append(stage)
         return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from moderation import contract
 from moderation.errors import InputError, StageError
-from moderation.pipeline.content import content_type
+from moderation.pipeline.content import Kind
 from moderation.pipeline.gates import Act
 from moderation.pipeline.run import Array, Run
 from moderation.safety.decode import decode as decode_safety
@@ -41,14 +41,11 @@ async def preprocess(run: Run, image: bytes) -> tuple[dict[str, Array], dict[str
     return views, info
 
 
-async def classify(
-    run: Run, pixels: Array, codes: Sequence[Mapping[str, Any]], info: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The content type; an animation is what most of its frames are."""
+async def classify(run: Run, pixels: Array, codes: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Kind:
+    """What kind of picture it is, before anything is read; an animation is what most of its frames are."""
     found = await run.stage(contract.CLASSIFIER, {"PIXELS": pixels}, ["PROBABILITIES"])
     scores = run.labels.classifier.scores(found["PROBABILITIES"].mean(axis=0), contract.CLASSIFIER)
-    name, score = content_type(scores, codes, info["width"], info["height"])
-    return {"name": name, "score": round(score, 4), "source": run.source(contract.CLASSIFIER)}
+    return Kind(scores, run.source(contract.CLASSIFIER)).with_codes(codes, info["width"], info["height"])
 
 
 async def detect(run: Run, pixels: Array, info: Mapping[str, Any]) -> Opinion:
