@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -16,12 +15,10 @@ from moderation.errors import InputError
 from moderation.images.pipeline import PreprocessConfig, Preprocessed, preprocess
 from moderation.launcher.run import REPOSITORY
 from moderation.models import manifest, store
-from moderation.ocr.ctc import load_characters
-from moderation.ocr.read import OcrConfig, read, text_area
-from moderation.ocr.resize import pad_strip
 from moderation.pipeline.content import Kind
 from moderation.pipeline.release import Release
 from moderation.serving.network import OpenVinoNetwork
+from quality.reading import Reader
 
 MIN_MACRO_RECALL = 0.86
 """Mean over the classes on `content_types/validation`; the model card has the figure of each class."""
@@ -29,39 +26,6 @@ MIN_PEOPLE = 0.75
 """Share of photos of clothed people that are called photos."""
 MAX_LOST_CHARACTERS = 0.002
 """Share of all labelled characters that may stand in pictures which a cheap look takes for empty."""
-
-
-class Reader:
-    """What is read of a picture, with the networks in this process."""
-
-    def __init__(self) -> None:
-        folders = store.artefacts(REPOSITORY)
-        self._detector = OpenVinoNetwork(folders[contract.TEXT_DETECTOR, "1"], 2)
-        self._recognizer = OpenVinoNetwork(folders[contract.TEXT_RECOGNIZER, "1"], 2)
-        self._characters = load_characters(folders[contract.TEXT_RECOGNIZER, "1"] / "characters.txt")
-
-    async def _detect(self, pixels: Any) -> Any:
-        return self._detector.infer({"PIXELS": pixels})["PROBABILITY"]
-
-    async def _recognise(self, pixels: Any) -> tuple[Any, Any]:
-        found = self._recognizer.infer({"PIXELS": pixels})
-        return found["INDICES"], found["SCORES"]
-
-    def looks_empty(self, seen: Preprocessed) -> bool:
-        """Whether a cheap look finds nothing to read."""
-        return all(
-            asyncio.run(text_area(pad_strip(frame)[0], self._detect, OcrConfig())) is None for frame in seen.text
-        )
-
-    def __call__(self, seen: Preprocessed, *, check_first: bool) -> list[dict[str, Any]]:
-        """Lines of all frames."""
-        return [
-            {"text": line.text}
-            for frame in seen.text
-            for line in asyncio.run(
-                read(frame, self._detect, self._recognise, OcrConfig(), self._characters, check_first=check_first)
-            )
-        ]
 
 
 class Classifier:
@@ -90,7 +54,9 @@ class Classifier:
         kind = self.at_first(seen)
         if kind.with_text([]).best()["name"] == kind.best()["name"]:  # text cannot change the name; reading takes long
             return kind.best()
-        return kind.with_text(self._reader(seen, check_first=self.act(kind) == "check")).best()
+        check_first = self.act(kind) == "check"
+        lines = [text for frame in seen.text for text in self._reader.lines(frame, check_first=check_first)]
+        return kind.with_text([{"text": text} for text in lines]).best()
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +102,7 @@ def test_a_cheap_look_loses_no_text(
 
     def spared(path: Path) -> bool:
         seen = look(path)
-        return classifier.act(classifier.at_first(seen)) == "check" and reader.looks_empty(seen)
+        return classifier.act(classifier.at_first(seen)) == "check" and all(map(reader.looks_empty, seen.text))
 
     lost = total = 0
     for line in (shared_data / "ocr" / "labels.jsonl").read_text().splitlines():

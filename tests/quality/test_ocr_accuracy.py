@@ -18,39 +18,23 @@ import numpy as np
 import pytest
 from rapidocr import RapidOCR
 
-from moderation import contract
 from moderation.images.decode import decode as decode_image
 from moderation.images.limits import Limits
-from moderation.launcher.run import REPOSITORY
-from moderation.models import store
-from moderation.ocr.ctc import load_characters
-from moderation.ocr.read import OcrConfig, read
-from moderation.serving.network import OpenVinoNetwork
+from quality.reading import Reader
 
 Pixels = np.ndarray[Any, Any]
 EASYOCR_WEIGHTS = "MODERATION_EASYOCR_WEIGHTS"
 
 
 class Ours:
-    """The reading path with the networks in this process, at the precision that is served."""
+    """The reading path of the server."""
 
     def __init__(self) -> None:
-        folders = store.artefacts(REPOSITORY)
-        self._detector = OpenVinoNetwork(folders[contract.TEXT_DETECTOR, "1"], 2)
-        self._recognizer = OpenVinoNetwork(folders[contract.TEXT_RECOGNIZER, "1"], 2)
-        self._characters = load_characters(folders[contract.TEXT_RECOGNIZER, "1"] / "characters.txt")
-
-    async def _detect(self, pixels: Pixels) -> Pixels:
-        return self._detector.infer({"PIXELS": pixels})["PROBABILITY"]
-
-    async def _recognise(self, pixels: Pixels) -> tuple[Pixels, Pixels]:
-        found = self._recognizer.infer({"PIXELS": pixels})
-        return found["INDICES"], found["SCORES"]
+        self._reader = Reader()
 
     def __call__(self, data: bytes) -> list[str]:
         (pixels,) = decode_image(data, Limits()).frames
-        lines = asyncio.run(read(pixels, self._detect, self._recognise, OcrConfig(), self._characters))
-        return [line.text for line in lines]
+        return self._reader.lines(pixels)
 
 
 class Theirs:
