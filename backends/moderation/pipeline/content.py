@@ -31,8 +31,8 @@ NO_TEXT: Final[Mapping[str, float]] = {
 }
 """Share of pictures of a kind in which no line is read. Measured on 1,428 pictures of the sources that the network
 learned from, as a mean over a kind's sources and one more of which nothing is known (0.3): kinds with few sources are
-trusted less. Pictures without a line were 0.90 of photos (6 sources), 0.91 of illustrations (7), 0.24 of codes (1), 0 of
-memes (2), 0.04 of screenshots (7), 0.01 of documents (5) and 0.02 of charts (7). How many lines there are is no
+trusted less. Pictures without a line were 0.90 of photos (6 sources), 0.91 of illustrations (7), 0.24 of codes (1), 0
+of memes (2), 0.04 of screenshots (7), 0.01 of documents (5) and 0.02 of charts (7). How many lines there are is no
 evidence here: it differs more between sources than between kinds."""
 
 
