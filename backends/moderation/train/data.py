@@ -110,7 +110,7 @@ _state: dict[str, Any] = {}
 
 def _prepare(photos: Sequence[Path], figures: Sequence[Path], fonts: Sequence[Path]) -> None:
     """Grounds for synthetic pictures and fonts, once in each process."""
-    drawing.FONT_FOLDERS.extend(fonts)
+    drawing.use_fonts(fonts)
     side = (_GROUND_SIDE, _GROUND_SIDE)
     _state["grounds"] = drawing.Grounds(
         [ImageOps.contain(open_rgb(path), side) for path in photos[:_GROUNDS]],

@@ -1,4 +1,4 @@
-"""Synthetic diagrams: flow charts, architectures in nested boxes, stacks of layers, timelines, tables of slots."""
+"""Synthetic diagrams: flow charts, architectures in nested boxes, stacks of layers, timelines, free compositions."""
 
 from __future__ import annotations
 
@@ -8,66 +8,21 @@ from itertools import pairwise
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from moderation.train.drawing import Colour, Draw, Picture, colour, font, gradient, shade, vivid, word, words
-
-Area = tuple[int, int, int, int]
+from moderation.train.compositions import composition
+from moderation.train.drawing import Picture, colour, font, shade, vivid, word, words
+from moderation.train.shapes import arrow, blank, box, palette
 
 
 def diagram(rng: random.Random) -> Picture:
     """One of the kinds, now and then with lines as drawn by hand."""
-    sheet = rng.choice((_flow, _flow, _nested, _nested, _layers, _timeline))(rng)
+    sheet = rng.choice((_flow, _flow, _nested, _nested, _layers, _timeline, *[composition] * 6))(rng)
     return sheet.filter(ImageFilter.SMOOTH_MORE) if rng.random() < 0.2 else sheet
-
-
-def _sheet(rng: random.Random) -> tuple[Picture, Draw, Colour]:
-    """Paper, mostly white, and a colour to write on it."""
-    size = (rng.randint(380, 1200), rng.randint(240, 900))
-    what = rng.random()
-    if what < 0.62:
-        sheet, ink = Image.new("RGB", size, (255, 255, 255)), rng.choice([(0, 0, 0), (70, 70, 70), (30, 40, 90)])
-    elif what < 0.78:
-        sheet, ink = Image.new("RGB", size, colour(rng, 225, 252)), (20, 20, 20)
-    elif what < 0.9:
-        sheet, ink = Image.new("RGB", size, colour(rng, 5, 60)), (235, 235, 235)
-    else:
-        sheet, ink = Image.blend(gradient(rng, size), Image.new("RGB", size), 0.7), (240, 240, 240)
-    return sheet, ImageDraw.Draw(sheet), ink
-
-
-def _palette(rng: random.Random) -> list[Colour]:
-    """Few colours, as one author uses: strong, pastel or grey."""
-    base = rng.choice((vivid, lambda r: colour(r, 150, 245), lambda r: shade((205, 205, 205), r.randint(-90, 40))))
-    return [base(rng) for _ in range(rng.randint(1, 4))]
-
-
-def _box(draw: Draw, rng: random.Random, area: Area, fill: Colour, ink: Colour, look: tuple[int, int]) -> None:
-    """A box with a word in it; `look` is the radius of its corners and the width of its edge."""
-    x1, y1, x2, y2 = area
-    if x2 - x1 < 6 or y2 - y1 < 6:
-        return
-    draw.rounded_rectangle(
-        area, min(look[0], (y2 - y1) // 2), fill=fill, outline=ink if look[1] else None, width=look[1]
-    )
-    face = font(rng, max(8, min((y2 - y1) // 2, (x2 - x1) // 7, 26)))
-    text = words(rng, rng.randint(1, 2))
-    if face.getlength(text) > x2 - x1:
-        text = word(rng)[:6]
-    on = (255, 255, 255) if sum(fill) < 330 else (15, 15, 15)
-    draw.text(((x1 + x2 - face.getlength(text)) / 2, (y1 + y2 - face.size * 1.2) / 2), text, font=face, fill=on)
-
-
-def _arrow(draw: Draw, ends: tuple[float, float, float, float], ink: Colour, width: int) -> None:
-    ax, ay, bx, by = ends
-    draw.line((ax, ay, bx, by), fill=ink, width=width)
-    angle = math.atan2(by - ay, bx - ax)
-    wings = [(bx - 9 * math.cos(angle + d), by - 9 * math.sin(angle + d)) for d in (0.45, -0.45)]
-    draw.polygon([(bx, by), *wings], fill=ink)
 
 
 def _nested(rng: random.Random) -> Picture:
     """An architecture: frames with a title, boxes inside, arrows between the frames."""
-    sheet, draw, ink = _sheet(rng)
-    fills, look = _palette(rng), (rng.choice((0, 0, 6, 14)), rng.choice((0, 1, 2)))
+    sheet, draw, ink = blank(rng)
+    fills, look = palette(rng), (rng.choice((0, 0, 6, 14)), rng.choice((0, 1, 2)))
     columns, rows = rng.choice(((2, 1), (3, 1), (2, 2), (1, 2), (4, 1), (3, 2)))
     gap = rng.randint(18, 60)
     width, height = (sheet.width - gap) // columns - gap, (sheet.height - gap) // rows - gap
@@ -85,19 +40,19 @@ def _nested(rng: random.Random) -> Picture:
             step = (area[3] - area[1] - face.size * 2) // count
             for index in range(count):
                 top = area[1] + int(face.size * 1.6) + index * step
-                _box(draw, rng, (area[0] + 12, top, area[2] - 12, top + int(step * 0.75)), rng.choice(fills), ink, look)
+                box(draw, rng, (area[0] + 12, top, area[2] - 12, top + int(step * 0.75)), rng.choice(fills), ink, look)
     for a, b in pairwise(frames):
         if a[1] == b[1]:
-            _arrow(draw, (a[2], (a[1] + a[3]) / 2, b[0], (b[1] + b[3]) / 2), ink, rng.randint(1, 3))
+            arrow(draw, (a[2], (a[1] + a[3]) / 2, b[0], (b[1] + b[3]) / 2), ink, rng.randint(1, 3))
     return sheet
 
 
 def _layers(rng: random.Random) -> Picture:
     """Layers on top of each other, each with its parts."""
-    sheet, draw, ink = _sheet(rng)
+    sheet, draw, ink = blank(rng)
     rows, look = rng.randint(3, 8), (rng.choice((0, 5, 12)), rng.choice((0, 1)))
     height = sheet.height // rows
-    fills = _palette(rng)
+    fills = palette(rng)
     label = rng.choice((0, sheet.width // 5))
     for row in range(rows):
         y, fill = row * height, fills[row % len(fills)]
@@ -109,14 +64,14 @@ def _layers(rng: random.Random) -> Picture:
         step = (sheet.width - label - 12) // count
         for index in range(count):
             x = label + 6 + index * step
-            _box(draw, rng, (x + 3, y + 8, x + step - 4, y + height - 8), fill, ink, look)
+            box(draw, rng, (x + 3, y + 8, x + step - 4, y + height - 8), fill, ink, look)
     return sheet
 
 
 def _timeline(rng: random.Random) -> Picture:
     """Bars over an axis of time, as in plans and in pictures of schedulers."""
-    sheet, draw, ink = _sheet(rng)
-    fills, rows = _palette(rng), rng.randint(2, 7)
+    sheet, draw, ink = blank(rng)
+    fills, rows = palette(rng), rng.randint(2, 7)
     left, step = sheet.width // 6, (sheet.height - 60) // rows
     for row in range(rows):
         y = 20 + row * step
@@ -124,10 +79,10 @@ def _timeline(rng: random.Random) -> Picture:
         x = left + rng.randint(0, 60)
         while x < sheet.width - 40:
             width = rng.randint(20, 160)
-            _box(draw, rng, (x, y + 4, min(sheet.width - 10, x + width), y + step - 6), rng.choice(fills), ink, (0, 1))
+            box(draw, rng, (x, y + 4, min(sheet.width - 10, x + width), y + step - 6), rng.choice(fills), ink, (0, 1))
             x += width + rng.randint(0, 80)
     bottom = sheet.height - 30
-    _arrow(draw, (left, bottom, sheet.width - 12, bottom), ink, 2)
+    arrow(draw, (left, bottom, sheet.width - 12, bottom), ink, 2)
     draw.line((left, 10, left, bottom), fill=ink, width=1)
     draw.text((sheet.width - 90, bottom + 6), word(rng), font=font(rng, 14), fill=ink)
     return sheet

@@ -55,6 +55,12 @@ def font_files() -> tuple[Path, ...]:
     )
 
 
+def use_fonts(folders: Sequence[Path]) -> None:
+    """Look for fonts in these folders, too."""
+    FONT_FOLDERS.extend(folders)
+    font_files.cache_clear()
+
+
 @lru_cache(maxsize=512)
 def _font(path: Path, size: int) -> Any:
     try:

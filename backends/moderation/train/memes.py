@@ -24,10 +24,7 @@ def meme(rng: random.Random, grounds: Grounds) -> Picture:
 
     size = (rng.randint(350, 800), rng.randint(300, 700))
     if kind == "classic":
-        picture = one(size)
-        for top in rng.choice(((True, False), (True, False), (True,), (False,))):
-            _caption(picture, rng, top)
-        return picture
+        return captioned(one(size), rng)
     if kind == "headline":
         strip = rng.randint(50, 170)
         sheet = Image.new("RGB", (size[0], size[1] + strip), "white" if rng.random() < 0.85 else "black")
@@ -81,6 +78,15 @@ def meme(rng: random.Random, grounds: Grounds) -> Picture:
             stroke_fill="black",
         )
     return picture
+
+
+def captioned(picture: Picture, rng: random.Random) -> Picture:
+    """A template with white capitals above, below or both."""
+    sheet = Image.new("RGB", picture.size, "white")
+    sheet.paste(picture, mask=picture.getchannel("A") if picture.mode == "RGBA" else None)
+    for top in rng.choice(((True, False), (True, False), (True,), (False,))):
+        _caption(sheet, rng, top)
+    return sheet
 
 
 def _drawn(rng: random.Random, grounds: Grounds, size: tuple[int, int]) -> Picture:

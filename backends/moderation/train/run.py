@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +20,7 @@ from moderation.train.export import export
 from moderation.train.fit import FINE_STAGES, STAGES, Data, Plan, fit, scores, shrink
 from moderation.train.report import Report
 from moderation.train.speed import CALIBRATION, measure
+from moderation.train.spread import spread
 
 VARIANTS: Final = 3
 """Spoiled copies of each real picture."""
@@ -29,9 +29,6 @@ SYNTHETIC: Final = 1400
 WATCH_SIZE: Final = 20
 WATCH_SOURCES: Final = 3
 """A class with fewer sources (of so many pictures) learns from all of them."""
-FOLD_STEPS: Final = 1600
-FOLD_STAGES: Final = ((112, 0.85), (160, 0.15))
-"""Short trainings that show the spread over sources."""
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
 
@@ -98,24 +95,27 @@ def _shuffled(found: Sequence[Item], name: str, seed: int) -> list[Path]:
 
 
 def gather_all(
-    folder: Path, more: Sequence[Path], plan: Plan, workers: int, progress: Progress
+    folder: Path, more: Sequence[Path], plan: Plan, workers: int, progress: Progress, watching: bool = True
 ) -> tuple[Data, Data | None, Data]:
-    """Pictures to learn from (real and synthetic), those of watched sources, and those of the held-out sources."""
+    """Pictures to learn from (real and synthetic), those of watched sources, and those of the held-out sources.
+
+    Without `watching`, all sources but the held-out ones are learned from.
+    """
     found, judge = sources(folder)
     for other in more:
         found += pictures.items(other / "train", other / "manifest.csv")
     held_out = {item.source for item in judge}
-    aside = watched(found)
+    aside = watched(found) if watching else set()
     learn = [item for item in found if item.source not in aside | held_out]
     watch = [item for item in found if item.source in aside - held_out]
     real = gather("real pictures", pictures.real(learn, VARIANTS, workers), len(learn) * VARIANTS, progress)
-    watching = gather("watched sources", pictures.real(watch, 0, workers), len(watch), progress) if watch else None
+    kept = gather("watched sources", pictures.real(watch, 0, workers), len(watch), progress) if watch else None
     judging = gather("held-out sources", pictures.real(judge, 0, workers), len(judge), progress)
     photos, figures = (_shuffled(learn, name, plan.seed) for name in ("photo", "illustration"))
     fonts = [other / "fonts" for other in more]
     rows = pictures.synthetic(SYNTHETIC, photos, figures, fonts, workers)
     drawn = gather("synthetic pictures", rows, SYNTHETIC * len(CLASSES), progress)
-    return join(real, drawn), watching, judging
+    return join(real, drawn), kept, judging
 
 
 def train(
@@ -137,14 +137,20 @@ def train(
         workers: processes that prepare pictures.
         progress: see `Progress`.
         more: further folders with `train/<class>/*` and perhaps a manifest and `fonts/*`, such as `collect` makes.
+        folds: how many short trainings come first, each without some sources; see `spread`. They give the temperature,
+            and the training itself then learns from all sources, with none left to stop it in time.
         start: `network.pt` of another training to go on from.
-        folds: how many times more to train, each time without some sources, to see the spread; see `spread`.
 
     Raises:
         ConfigError: the folder lacks pictures.
     """
-    learn, watch, judge = gather_all(folder, more, plan, workers, progress)
+    learn, watch, judge = gather_all(folder, more, plan, workers, progress, watching=not folds)
     output.mkdir(parents=True, exist_ok=True)
+    temperature = 1.0
+    if folds:
+        unseen = spread(learn, plan, folds, progress)
+        (output / "spread.md").write_text(unseen.table())
+        temperature = unseen.temperature
     log = (output / "training.tsv").open("w", buffering=1)
 
     def on_step(step: int, loss: float, _network: object) -> None:
@@ -157,7 +163,6 @@ def train(
     network = fit(learn, plan, len(CLASSES), on_step, watch, stages, weights)
     log.close()
     torch.save(network.state_dict(), output / "network.pt")
-    temperature = 1.0
     if watch is not None:  # the held-out sources stay untouched until they judge
         temperature = reports.find_temperature(scores(network, watch.pixels), watch.labels)
     found = scores(network, judge.pixels)
@@ -168,45 +173,4 @@ def train(
     speed = measure(path, shrink(learn.pixels[chosen]), shrink(judge.pixels))
     calibration = f"Expected calibration error {report.calibration_error:.3f}, temperature {temperature:.2f}."
     (output / "report.md").write_text(f"{report.table()}\n\n{calibration} {speed.text()}\n")
-    if folds:
-        (output / "spread.md").write_text(spread(learn, watch, plan, folds, progress))
     return Outcome(path, report, temperature)
-
-
-def spread(learn: Data, watch: Data | None, plan: Plan, folds: int, progress: Progress) -> str:
-    """Recall on each source when it is left out, as a Markdown table.
-
-    Sources of each class that has several are dealt to the folds; a fold is trained without its sources and judged by
-    them. Synthetic photos and illustrations, which are made of real ones, are left out altogether. Trainings are short
-    (`FOLD_STEPS`, small pictures), so figures lie below those of a whole training.
-    """
-    everything = join(learn, watch) if watch is not None else learn
-    real = everything.sources != pictures.SYNTHETIC
-    fold_of: dict[tuple[int, str], int] = {}
-    for label in range(len(CLASSES)):
-        names, counts = np.unique(everything.sources[real & (everything.labels == label)], return_counts=True)
-        if len(names) > 1:
-            for index, name in enumerate(names[np.argsort(-counts, kind="stable")]):
-                fold_of[label, str(name)] = index % folds
-    made_of_real = ~real & np.isin(everything.labels, [CLASSES.index("photo"), CLASSES.index("illustration")])
-    rows = ["| class | left-out source | pictures | recall |", "|---|---|---|---|"]
-    pairs = list(zip(everything.labels.tolist(), everything.sources.tolist(), strict=True))
-    short = dataclasses.replace(plan, steps=min(plan.steps, FOLD_STEPS))
-    found: list[tuple[int, str, int, float]] = []
-    for fold in range(folds):
-        left_out = np.array([fold_of.get(pair) == fold for pair in pairs]) & real
-
-        def on_step(step: int, _loss: float, _network: object, what: str = f"fold {fold + 1}") -> None:
-            progress(what, step + 1, short.steps)
-
-        network = fit(everything.subset(~left_out & ~made_of_real), short, len(CLASSES), on_step, stages=FOLD_STAGES)
-        said = scores(network, everything.pixels[left_out]).argmax(axis=1)
-        for (label, name), where in fold_of.items():
-            if where == fold:
-                mine = (everything.labels[left_out] == label) & (everything.sources[left_out] == name)
-                found.append((label, name, int(mine.sum()), float((said[mine] == label).mean())))
-    for label, name, count, recall in sorted(found):
-        rows.append(f"| {CLASSES[label]} | {name} | {count} | {recall:.3f} |")
-    recalls = [recall for *_, recall in found]
-    rows.append(f"\nMean {np.mean(recalls):.3f}, median {np.median(recalls):.3f}, lowest {min(recalls):.3f}.")
-    return "\n".join(rows) + "\n"
