@@ -90,7 +90,8 @@ def main() -> None:
                 triton = Triton(server)
                 triton.closed([*pictures.laps("mixed", 0, 1), *pictures.laps("texts", 0, 1)], 4)  # compiles every shape
                 answers = triton.closed(pictures.laps("mixed", 1, 3), 8)
-                capacity = len(answers) / max(answer.ended for answer in answers)
+                accepted = sum(answer.accepted for answer in answers)  # a short queue refuses some of eight
+                capacity = accepted / max(answer.ended for answer in answers)
                 calm: float | None = None
                 for number, load in enumerate(LOADS):
                     asked = pictures.laps("mixed", LAPS * (number + 1), LAPS // 4)
