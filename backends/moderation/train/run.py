@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ import torch
 from moderation.errors import ConfigError
 from moderation.train import data as pictures
 from moderation.train import report as reports
-from moderation.train.data import CLASSES, Item, Pixels
+from moderation.train.data import CLASSES, Item, Pixels, Progress
 from moderation.train.export import export
 from moderation.train.fit import FINE_STAGES, STAGES, Data, Plan, fit, scores, shrink
 from moderation.train.report import Report
@@ -29,8 +29,6 @@ SYNTHETIC: Final = 1400
 WATCH_SIZE: Final = 20
 WATCH_SOURCES: Final = 3
 """A class with fewer sources (of so many pictures) learns from all of them."""
-Progress = Callable[[str, int, int], None]
-"""Called with (what, done, total)."""
 
 
 @dataclass(frozen=True)

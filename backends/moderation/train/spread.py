@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,14 +11,12 @@ import numpy.typing as npt
 
 from moderation.train import data as pictures
 from moderation.train import report as reports
-from moderation.train.data import CLASSES
+from moderation.train.data import CLASSES, Progress
 from moderation.train.fit import Data, Plan, fit, scores
 
 FOLD_STEPS: Final = 300
 FOLD_STAGES: Final = ((128, 0.85), (160, 0.15))
 """Short trainings that show the spread over sources."""
-Progress = Callable[[str, int, int], None]
-"""Called with (what, done, total)."""
 
 
 @dataclass(frozen=True)
